@@ -75,9 +75,7 @@ def read_captures(directory: Path) -> list[Capture]:
         captures.append(
             Capture(
                 meta=json.loads(meta_file.read_text(encoding="utf-8")),
-                request=json.loads(
-                    (directory / f"{case}.request.json").read_text(encoding="utf-8")
-                ),
+                request=json.loads((directory / f"{case}.request.json").read_text(encoding="utf-8")),
                 body=body_file.read_bytes(),
             )
         )

@@ -81,14 +81,9 @@ def render(exchange: Exchange) -> str:
             }
         ],
     }
-    text: str = yaml.dump(
-        document, Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=float("inf")
-    )
+    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=float("inf"))
     kept = yaml.safe_load(text)["interactions"][0]
-    if (
-        kept["response"]["body"]["string"] != body
-        or kept["request"]["body"] != exchange.request_body
-    ):
+    if kept["response"]["body"]["string"] != body or kept["request"]["body"] != exchange.request_body:
         raise ValueError(f"the cassette would not keep the bytes of {exchange.uri}")
     return text
 
