@@ -53,7 +53,6 @@ class WarningCode(enum.StrEnum):
     EMULATED = "emulated"
     DOWNGRADED = "downgraded"
     MIGRATION = "migration"
-    IMPLIED = "implied"
     # found in the reply
     REFUSED = "refused"
     NOT_DELIVERED = "not_delivered"

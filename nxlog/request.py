@@ -1,0 +1,234 @@
+"""``ChatRequest`` and the messages, tools and formats in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Self
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+class _Part(BaseModel):
+    # Inputs can be long and private: errors name the field and the rule, not the value.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+
+
+class TextPart(_Part):
+    """Text inside a message of parts."""
+
+    type: Literal["text"] = "text"
+    text: str
+
+
+class ImageURL(_Part):
+    """Where an image is: an ``https:`` or ``data:`` URL."""
+
+    url: str
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class ImagePart(_Part):
+    """An image inside a message of parts."""
+
+    type: Literal["image_url"] = "image_url"
+    image_url: ImageURL
+
+
+class OtherPart(BaseModel):
+    """Any other part (audio, file, ...), passed on as it is."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
+
+    type: str
+
+
+class FunctionCall(_Part):
+    """A function the model wants called; ``arguments`` is the JSON text as the model wrote it."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(_Part):
+    """One tool call of an assistant message."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
+class FunctionDefinition(_Part):
+    """A function the model may call; ``parameters`` is a JSON schema."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(_Part):
+    """One entry of ``tools``."""
+
+    type: Literal["function"] = "function"
+    function: FunctionDefinition
+
+
+class JsonSchemaFormat(_Part):
+    """A named JSON schema for the answer."""
+
+    name: str = "answer"
+    description: str | None = None
+    json_schema: dict[str, Any] = Field(alias="schema")
+    strict: bool | None = None
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class ResponseFormat(_Part):
+    """``{"type": "text" | "json_object"}`` or ``{"type": "json_schema", "json_schema": {"name", "schema"}}``."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchemaFormat | None = None
+
+    @model_validator(mode="after")
+    def _schema_belongs_to_its_type(self) -> Self:
+        if (self.type == "json_schema") != (self.json_schema is not None):
+            raise ValueError("'json_schema' is given exactly when type is 'json_schema'")
+        return self
+
+
+Part = Annotated[TextPart | ImagePart | OtherPart, Field(union_mode="left_to_right")]
+
+
+class Message(_Part):
+    """One message. Tool results have role ``tool`` and the ``tool_call_id`` they answer."""
+
+    role: Role
+    content: str | list[Part] | None = None
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+    refusal: str | None = None
+
+    @model_validator(mode="after")
+    def _has_what_its_role_needs(self) -> Self:
+        if self.role == "tool" and self.tool_call_id is None:
+            raise ValueError("a message with role 'tool' needs 'tool_call_id'")
+        if self.role != "assistant" and self.content is None:
+            raise ValueError(f"a message with role '{self.role}' needs 'content'")
+        if self.role != "assistant" and self.tool_calls is not None:
+            raise ValueError("only a message with role 'assistant' has 'tool_calls'")
+        return self
+
+    @property
+    def text(self) -> str:
+        """The text of the message; parts that are not text are left out."""
+        if isinstance(self.content, list):
+            return "".join(part.text for part in self.content if isinstance(part, TextPart))
+        return self.content or ""
+
+
+def _strictly(kind: type, rule: str) -> BeforeValidator:
+    def check(value: object) -> object:
+        # bool is an int in Python, and "yes" is neither: both are mistakes here, not spellings.
+        if value is not None and type(value) is not kind:
+            raise ValueError(f"must be {rule}, got {type(value).__name__}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class ChatRequest(BaseModel):
+    """One request for a chat answer, the same for every provider.
+
+    What is left out is not sent. Fields a provider, model or mode cannot deliver are dropped with a
+    ``ParameterWarning`` when the call is made.
+
+    Raises:
+        pydantic.ValidationError: a field is unknown or breaks its rule; the error names both.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        arbitrary_types_allowed=False,
+    )
+
+    model: Annotated[str, Field(min_length=1)]
+    """``"provider/model"``, or a bare model name with ``Client(provider=...)``."""
+    messages: Annotated[list[Message], Field(min_length=1)]
+    """The conversation, oldest first; dicts or ``Message``."""
+    temperature: Annotated[float | None, Field(ge=0)] = None
+    top_p: Annotated[float | None, Field(ge=0, le=1)] = None
+    max_tokens: Annotated[int | None, Field(ge=1)] = None
+    """Upper limit of generated tokens, reasoning included where the provider counts it."""
+    stop: Annotated[list[str] | None, BeforeValidator(_as_list)] = None
+    """Texts at which generation ends; one string is a list of one."""
+    seed: int | None = None
+    n: Annotated[int | None, Field(ge=1)] = None
+    """How many choices to generate."""
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    tools: list[Tool] | None = None
+    tool_choice: Literal["auto", "none", "required"] | dict[str, Any] | None = None
+    """Which tool to call; a dict names one in OpenAI's shape."""
+    response_format: ResponseFormat | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    logprobs: Annotated[bool | None, _strictly(bool, "a bool: True or False")] = None
+    """Whether to return the logprob of every generated token."""
+    top_logprobs: Annotated[int | None, Field(ge=0), _strictly(int, "an int >= 0")] = None
+    """How many alternatives to return for each token; turns ``logprobs`` on. Its upper limit is the provider's."""
+    provider_options: Annotated[dict[str, Any] | None, Field(repr=False)] = None
+    """Keys passed on as they are, for what nxlog has no field for. Never logprobs."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alternatives_imply_logprobs(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        given = cast("dict[str, Any]", value)
+        if given.get("top_logprobs") is None or given.get("logprobs") is True:
+            return given
+        if given.get("logprobs") is False:
+            raise ValueError("'top_logprobs' is given together with logprobs=False; leave one of the two out")
+        return {**given, "logprobs": True} if given.get("logprobs") is None else given
+
+    def with_logprobs(self, logprobs: bool = True) -> ChatRequest:  # noqa: FBT001, FBT002 - reads as a sentence
+        """The same request with logprobs on; ``with_logprobs(False)`` also forgets ``top_logprobs``."""
+        return self._replace(logprobs=logprobs, **({} if logprobs else {"top_logprobs": None}))
+
+    def with_top_logprobs(self, top_logprobs: int) -> ChatRequest:
+        """The same request asking for that many alternatives for each token."""
+        return self._replace(logprobs=True, top_logprobs=top_logprobs)
+
+    def _replace(self, **changes: Any) -> ChatRequest:
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return ChatRequest.model_validate({**given, **changes})
+
+
+def describe_errors(errors: list[Mapping[str, Any]]) -> tuple[str, str]:
+    """The first field pydantic complained about, and one line with every complaint and the kind of each value."""
+    lines: list[str] = []
+    for error in errors:
+        where = ".".join(str(part) for part in error["loc"]) or "request"
+        message = str(error["msg"]).removeprefix("Value error, ")
+        got = "" if "got" in message or error["type"] in {"missing", "value_error"} else _kind(error.get("input"))
+        lines.append(f"{where}: {message}{got}")
+    first = str(errors[0]["loc"][0]) if errors[0]["loc"] else "request"
+    return first, "; ".join(lines)
+
+
+def _kind(value: object) -> str:
+    return f" (got {type(value).__name__})"

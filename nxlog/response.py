@@ -1,0 +1,203 @@
+"""What a call gives back: ``ChatResponse`` for whole replies, ``StreamChunk`` in streams."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic_core import core_schema
+
+from nxlog.logprobs import LogprobsData, StreamLogprobsDelta
+from nxlog.request import ToolCall
+from nxlog.warnings import ParameterWarning
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+
+
+class Usage(BaseModel):
+    """Tokens counted by the server. None is what it did not say."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    """Generated tokens, of all choices where the server sums them; reasoning included."""
+    total_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+
+
+class Choice(BaseModel):
+    """One answer."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    index: int = 0
+    text: str = ""
+    """The answer's text; ``""`` where the server sent none (a refusal, tool calls only)."""
+    refusal: str | None = None
+    reasoning: str | None = None
+    """The reasoning's text, where the server shows it."""
+    tool_calls: list[ToolCall] = []
+    finish_reason: str | None = None
+    """``stop``, ``length``, ``tool_calls``, ``content_filter``, or the server's own word."""
+    logprobs: LogprobsData | None = None
+    """None when no token record came back for this choice."""
+
+
+class ChatResponse(BaseModel):
+    """A whole reply. The properties ``text, logprobs, ...`` are those of the first choice."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    id: str | None = None
+    model: str = ""
+    """The model that served the request, as the server names it; it may differ from the one asked for."""
+    provider: str = ""
+    created: int | None = None
+    """Unix time in seconds."""
+    choices: list[Choice] = []
+    usage: Usage | None = None
+    warnings: list[ParameterWarning] = []
+    """What was asked for and not delivered as asked. Empty: everything was."""
+
+    _body: bytes | None = PrivateAttr(default=None)
+
+    @property
+    def raw(self) -> dict[str, Any] | None:
+        """The server's whole JSON body, parsed anew at each access; None for a stream."""
+        return None if self._body is None else json.loads(self._body)
+
+    @property
+    def _first(self) -> Choice:
+        return self.choices[0] if self.choices else _NO_CHOICE
+
+    @property
+    def text(self) -> str:
+        """Text of the first choice."""
+        return self._first.text
+
+    @property
+    def refusal(self) -> str | None:
+        """Refusal of the first choice."""
+        return self._first.refusal
+
+    @property
+    def reasoning(self) -> str | None:
+        """Reasoning text of the first choice."""
+        return self._first.reasoning
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """Tool calls of the first choice."""
+        return self._first.tool_calls
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Finish reason of the first choice."""
+        return self._first.finish_reason
+
+    @property
+    def logprobs(self) -> LogprobsData | None:
+        """Token records of the first choice; None when none came back."""
+        return self._first.logprobs
+
+    def __eq__(self, other: object) -> bool:
+        # The body is where the fields came from, not a part of the value.
+        if not isinstance(other, ChatResponse):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in ChatResponse.model_fields)
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.model, self.provider))
+
+    def __repr__(self) -> str:
+        text = self.text if len(self.text) <= 60 else self.text[:57] + "..."
+        return (
+            f"ChatResponse({text!r}, model={self.model!r}, provider={self.provider!r}, "
+            f"finish_reason={self.finish_reason!r}, logprobs={self.logprobs!r}, warnings={len(self.warnings)})"
+        )
+
+    __str__ = __repr__
+
+
+_NO_CHOICE = Choice()
+
+
+def with_body(response: ChatResponse, body: bytes) -> ChatResponse:
+    """Remember the body for ``raw``; a slice of it is alive anyway as long as the token records are."""
+    response._body = body  # noqa: SLF001 - the one place that sets it  # pyright: ignore[reportPrivateUsage]
+    return response
+
+
+class ToolCallDelta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A piece of a tool call: ``id`` and ``name`` come once, ``arguments`` in pieces of JSON text."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+class StreamChunk(msgspec.Struct, frozen=True):
+    """One chunk of a stream, for one choice.
+
+    Attributes:
+        delta: text added to the answer; ``""`` when the chunk has none, which does not mean it has no logprobs.
+        index: index of the choice.
+        logprobs: token records of this chunk, or None.
+        finish_reason: why the choice ended, on the chunk that says so.
+        usage: token counts, on the chunk that has them.
+        reasoning_delta: text added to the reasoning.
+        refusal_delta: text added to the refusal.
+        tool_call_deltas: pieces of tool calls.
+        id: the server's id of the reply.
+        model: the model that serves the request.
+        created: Unix time in seconds.
+    """
+
+    delta: str = ""
+    index: int = 0
+    logprobs: StreamLogprobsDelta | None = None
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    reasoning_delta: str | None = None
+    refusal_delta: str | None = None
+    tool_call_deltas: tuple[ToolCallDelta, ...] = ()
+    id: str | None = None
+    model: str | None = None
+    created: int | None = None
+
+    @property
+    def content(self) -> str:
+        """The same as ``delta``."""
+        return self.delta
+
+    def model_dump(self) -> dict[str, Any]:
+        """The chunk as a dict ready for JSON; what the chunk does not have is left out, except ``delta``."""
+        out: dict[str, Any] = {"delta": self.delta, "index": self.index}
+        for name in self.__struct_fields__[2:]:
+            value = getattr(self, name)
+            if value is None or value == ():
+                continue
+            if isinstance(value, StreamLogprobsDelta):
+                value = value.model_dump(mode="json")
+            elif isinstance(value, Usage):
+                value = value.model_dump(exclude_none=True)
+            elif isinstance(value, tuple):
+                value = msgspec.to_builtins(value)
+            out[name] = value
+        return out
+
+    def model_dump_json(self) -> str:
+        """The same as JSON."""
+        return json.dumps(self.model_dump(), ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.is_instance_schema(
+            cls, serialization=core_schema.plain_serializer_function_ser_schema(cls.model_dump)
+        )
