@@ -233,7 +233,7 @@ def _openai_without_logprobs() -> dict[str, Exchange]:
     calling["message"] |= {"content": None, "tool_calls": [call]}
     calling |= {"logprobs": None, "finish_reason": "tool_calls"}
     opening = {**call, "index": 0, "function": {**call["function"], "arguments": ""}}
-    deltas = [
+    deltas: list[Json] = [
         {"role": "assistant", "content": None, "tool_calls": [opening], "refusal": None},
         *(
             {"tool_calls": [{"index": 0, "function": {"arguments": part}}]}
