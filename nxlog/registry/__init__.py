@@ -1,0 +1,79 @@
+"""Providers, and what is true of them: claims with evidence, compiled from TOML.
+
+::
+
+    registry = Registry.default()
+    provider, model = registry.resolve("openai/gpt-4o")
+    registry.capabilities(provider.id, model).max_top_logprobs    # 20
+
+``python -m nxlog.registry`` compiles ``providers/*.toml`` and ``capabilities/*.toml``.
+"""
+
+from __future__ import annotations
+
+from nxlog.registry.capabilities import (
+    MANIFEST_VERSION,
+    CapabilityManifest,
+    ManifestProvider,
+    ManifestRule,
+    ProviderCapabilities,
+)
+from nxlog.registry.files import RegistryError
+from nxlog.registry.lookup import CUSTOM_ID, Registry
+from nxlog.registry.models import (
+    CLAIM_NAMES,
+    TRAIT_NAMES,
+    Auth,
+    AuthScheme,
+    BytesFidelity,
+    Capabilities,
+    CapabilityStatus,
+    ChosenInTop,
+    Claim,
+    Claims,
+    Distribution,
+    EntriesPerToken,
+    Evidence,
+    EvidenceKind,
+    ModelRule,
+    Posture,
+    Provider,
+    ProviderKind,
+    Requirement,
+    TopSorted,
+    Trait,
+    Wire,
+)
+
+__all__ = [
+    "CLAIM_NAMES",
+    "CUSTOM_ID",
+    "MANIFEST_VERSION",
+    "TRAIT_NAMES",
+    "Auth",
+    "AuthScheme",
+    "BytesFidelity",
+    "Capabilities",
+    "CapabilityManifest",
+    "CapabilityStatus",
+    "ChosenInTop",
+    "Claim",
+    "Claims",
+    "Distribution",
+    "EntriesPerToken",
+    "Evidence",
+    "EvidenceKind",
+    "ManifestProvider",
+    "ManifestRule",
+    "ModelRule",
+    "Posture",
+    "Provider",
+    "ProviderCapabilities",
+    "ProviderKind",
+    "Registry",
+    "RegistryError",
+    "Requirement",
+    "TopSorted",
+    "Trait",
+    "Wire",
+]
