@@ -18,15 +18,10 @@ from nxlog.registry.capabilities import (
     ManifestRule,
     ProviderCapabilities,
 )
-from nxlog.registry.files import RegistryError
-from nxlog.registry.lookup import CUSTOM_ID, Registry
-from nxlog.registry.models import (
+from nxlog.registry.claims import (
     CLAIM_NAMES,
     TRAIT_NAMES,
-    Auth,
-    AuthScheme,
     BytesFidelity,
-    Capabilities,
     CapabilityStatus,
     ChosenInTop,
     Claim,
@@ -35,15 +30,14 @@ from nxlog.registry.models import (
     EntriesPerToken,
     Evidence,
     EvidenceKind,
-    ModelRule,
     Posture,
-    Provider,
-    ProviderKind,
     Requirement,
     TopSorted,
     Trait,
-    Wire,
 )
+from nxlog.registry.files import RegistryError
+from nxlog.registry.lookup import CUSTOM_ID, Registry
+from nxlog.registry.models import Auth, AuthScheme, Capabilities, ModelRule, Provider, ProviderKind, Wire
 
 __all__ = [
     "CLAIM_NAMES",

@@ -6,24 +6,24 @@ answer for everything, fit to be published: values and limits, without evidence 
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nxlog.registry.models import (
+from nxlog.registry.claims import (
     CLAIM_NAMES,
-    Capabilities,
     CapabilityStatus,
     Claim,
     Claims,
     Distribution,
     Model,
-    ModelRule,
     Posture,
-    Provider,
-    ProviderKind,
     Requirement,
 )
+from nxlog.registry.models import ProviderKind  # noqa: TC001 - pydantic reads the annotation
+
+if TYPE_CHECKING:
+    from nxlog.registry.models import Capabilities, ModelRule, Provider
 
 MANIFEST_VERSION: Literal["capability-manifest-v2"] = "capability-manifest-v2"
 """Version of the shape of the public manifest."""

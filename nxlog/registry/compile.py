@@ -6,18 +6,24 @@ compared with what the files say now.
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
 import json
 from typing import TYPE_CHECKING, Any, cast
 
+from nxlog.registry import claims, models
 from nxlog.registry.capabilities import all_claims
+from nxlog.registry.claims import Evidence, EvidenceKind
 from nxlog.registry.files import RegistryError, read_directory
 from nxlog.registry.lookup import Registry, from_raw
 from nxlog.registry.matrix import render
-from nxlog.registry.models import Capabilities, Evidence, EvidenceKind, ProviderFile
+from nxlog.registry.models import Capabilities, ProviderFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from types import ModuleType
 
     from nxlog.registry.expand import Raw
 
@@ -49,7 +55,7 @@ def outputs(root: Path) -> dict[str, str]:
     }
     return {
         DATA_PATH: _json(data),
-        PROVIDERS_SCHEMA_PATH: _json(_schema(ProviderFile.model_json_schema(), "Provider")),
+        PROVIDERS_SCHEMA_PATH: _json(_schema(ProviderFile.model_json_schema(), "ProviderFile")),
         CAPABILITIES_SCHEMA_PATH: _json(_capabilities_schema()),
         MATRIX_PATH: render(from_raw(providers, capabilities, aliases, origin=str(root)), WRITER),
     }
@@ -74,9 +80,9 @@ def write(root: Path) -> list[str]:
 
 def evidence_of(capabilities: Capabilities) -> Iterator[Evidence]:
     """Every evidence entry of a file."""
-    for claims in all_claims(capabilities):
-        for name in claims.model_fields_set:
-            yield from getattr(claims, name).evidence
+    for table in all_claims(capabilities):
+        for name in table.model_fields_set:
+            yield from getattr(table, name).evidence
 
 
 def _read(path: Path) -> str | None:
@@ -106,19 +112,50 @@ def _check_files(root: Path, registry: Registry, capabilities: dict[str, Raw]) -
     for id_, raw in capabilities.items():
         if id_ not in registry.ids:
             raise RegistryError(f"capabilities/{id_}.toml: there is no providers/{id_}.toml")
-        claims = registry.claims(id_)
+        found = registry.claims(id_)
         missing = set(raw.get("wires", {})) - set(registry.provider(id_).wires)
         if missing:
             raise RegistryError(f"capabilities/{id_}.toml: wires {sorted(missing)} are not in providers/{id_}.toml")
-        for entry in evidence_of(claims):
+        for entry in evidence_of(found):
             if entry.kind is EvidenceKind.ASSERTED:
                 raise RegistryError(f"capabilities/{id_}.toml: nobody's word is evidence in the built-in data")
             if entry.kind is EvidenceKind.CAPTURED and not (root / str(entry.ref)).is_file():
                 raise RegistryError(f"capabilities/{id_}.toml: {entry.ref} does not exist")
 
 
-def _schema(schema: Raw, title: str) -> Raw:
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": title}
+def _schema(schema: Raw, name: str) -> Raw:
+    for title, definition in {name: schema, **schema["$defs"]}.items():
+        # "Trait_Distribution_" is the definition of Trait[Distribution].
+        for field, text in _DOCSTRINGS.get(title.partition("_")[0], {}).items():
+            if field in definition.get("properties", {}):
+                definition["properties"][field]["description"] = text
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _docstrings(*modules: ModuleType) -> dict[str, dict[str, str]]:
+    """The strings under the fields of each class.
+
+    pydantic can collect them itself (``use_attribute_docstrings``), but does so at every import, which
+    then takes twice as long; only the schemas need them.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for module in modules:
+        for node in ast.parse(inspect.getsource(module)).body:
+            if isinstance(node, ast.ClassDef):
+                found[node.name] = dict(_fields(node))
+    return found
+
+
+def _fields(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for statement, following in itertools.pairwise(node.body):
+        match statement, following:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                yield name, inspect.cleandoc(text)
+            case _:
+                pass
+
+
+_DOCSTRINGS = _docstrings(claims, models)
 
 
 def _capabilities_schema() -> Raw:

@@ -38,6 +38,9 @@ WIRE_PATHS = {
 }
 """Where a server keeps a wire by convention, for servers that no file describes."""
 
+CUSTOM_DOCS = "https://platform.openai.com/docs/api-reference/chat"
+"""What a server that no file describes is supposed to speak."""
+
 _CACHE_BOUND = 4096
 
 M = TypeVar("M", Provider, Capabilities)
@@ -133,9 +136,12 @@ class Registry:
         """What a model can do at a provider, over a wire (None = the provider's default).
 
         A provider without a capabilities file, and the one that ``custom`` makes, have only unknown
-        claims; the model name ``""`` asks for the surface itself, which no model rule refines.
+        claims. The model name ``""`` asks for the surface itself, which no model rule refines.
+
+        Raises:
+            UnknownProviderError: there is no such provider.
         """
-        id_ = CUSTOM_ID if provider == CUSTOM_ID and provider not in self else self.provider(provider).id
+        id_ = self._known(provider)
         key = (id_, model, wire)
         if key not in self._answers:
             if len(self._answers) >= _CACHE_BOUND:
@@ -145,7 +151,7 @@ class Registry:
 
     def claims(self, provider: str) -> Capabilities:
         """Everything claimed about a provider: surface, wires and rules, with the evidence."""
-        id_ = self._id(provider) or provider
+        id_ = self._known(provider)
         if id_ not in self._validated_capabilities:
             entry = self._capabilities.get(id_)
             if entry is None:
@@ -193,54 +199,61 @@ class Registry:
         """A provider for a server that no file describes; every claim about it is unknown.
 
         Raises:
-            RegistryError: the base URL is not one.
+            RegistryError: the base URL is not one, or the wire is not known.
         """
+        if wire not in WIRE_PATHS:
+            raise RegistryError(f"wire {wire!r} is not known; choose one of {', '.join(WIRE_PATHS)}")
         table: Raw = {
             "id": CUSTOM_ID,
             "display_name": "custom server",
             "kind": ProviderKind.ENGINE,
-            "docs": base_url,
+            "docs": CUSTOM_DOCS,
             "base_url": base_url,
             "auth": Auth(scheme=AuthScheme.BEARER, required=False),
-            "wires": {wire: Wire(path=WIRE_PATHS.get(wire, f"/{wire}"))},
+            "wires": {wire: Wire(path=WIRE_PATHS[wire])},
         }
-        return _validate(Provider, table, "base_url")
+        return _validate(Provider, table, "the custom server")
 
     def with_(
         self,
         *,
         providers: Mapping[str, Raw] | None = None,
         capabilities: Mapping[str, Raw] | None = None,
-        origin: str = "given at run time",
+        directory: Path | None = None,
     ) -> Registry:
         """A copy with entries added or laid over, as dictionaries in the shape of the TOML files.
 
         Claims replace claims of the same name, rules come before the existing ones. A claim without
-        evidence rests on the caller's word and says so. Everything given is validated at once.
+        evidence rests on the caller's word and says so. Everything given is validated at once; with
+        ``directory`` the messages name its files.
 
         Raises:
             RegistryError: an entry is broken, or capabilities are for a provider that does not exist.
         """
+        origin = "(run time)" if directory is None else str(directory)
         new_providers, new_capabilities = dict(self._providers), dict(self._capabilities)
-        for id_, raw in (providers or {}).items():
+        for name, raw in (providers or {}).items():
+            id_ = self._id(name) or name
             base = self._providers[id_].table() if id_ in self._providers else {}
-            new_providers[id_] = _Entry(merge_provider(base, raw), _where(origin, "providers", id_))
-        for id_, raw in (capabilities or {}).items():
-            where = _where(origin, "capabilities", id_)
+            new_providers[id_] = _Entry(merge_provider(base, raw), _where(origin, "providers", name))
+        for name, raw in (capabilities or {}).items():
+            id_, where = self._id(name) or name, _where(origin, "capabilities", name)
             if id_ not in new_providers:
-                raise RegistryError(f"{where}: {self._unknown(id_)}; add providers/{id_}.toml or rename the file")
-            try:
-                filled = fill_asserted(raw, where)
-            except ValueError as error:
-                raise RegistryError(f"{where}: {error}") from None
-            base = self._inherited(id_) if id_ in self._capabilities else {}
-            new_capabilities[id_] = _Entry(merge_capabilities(base, filled), where)
+                raise RegistryError(f"{where}: {self._unknown(id_)}; add providers/{id_}.toml or rename this one")
+            new_capabilities[id_] = _Entry(self._overlaid(id_, raw, where), where)
         changed = Registry(new_providers, new_capabilities, self._aliases)
-        for id_ in providers or {}:
-            changed._adopt(changed.provider(id_))
-        for id_ in capabilities or {}:
-            changed.claims(id_)
+        for name in providers or {}:
+            changed._adopt(changed.provider(name))
+        for name in capabilities or {}:
+            changed.claims(name)
         return changed
+
+    def _overlaid(self, id_: str, raw: Raw, where: str) -> Raw:
+        try:
+            over = fill_asserted(raw, where)
+        except ValueError as error:
+            raise RegistryError(f"{where}: {error}") from None
+        return merge_capabilities(self._inherited(id_) if id_ in self._capabilities else {}, over)
 
     def _adopt(self, provider: Provider) -> None:
         for alias in provider.aliases:
@@ -251,19 +264,26 @@ class Registry:
                 )
             self._aliases[alias.casefold()] = provider.id
 
-    def _inherited(self, id_: str) -> Raw:
+    def _inherited(self, id_: str, heirs: tuple[str, ...] = ()) -> Raw:
         """The raw capabilities of a provider, laid over those it ``extends``."""
-        table = dict(self._capabilities[id_].table())
+        entry = self._capabilities[id_]
+        table = dict(entry.table())
         parent = table.pop("extends", None)
         if parent is None:
             return table
-        if parent == id_ or parent not in self._capabilities:
-            raise RegistryError(f"{self._capabilities[id_].origin}: extends = {parent!r} names no other capabilities")
-        return merge_capabilities(self._inherited(parent), table)
+        if parent not in self._capabilities or parent in {*heirs, id_}:
+            raise RegistryError(f"{entry.origin}: extends = {parent!r} names no other capabilities file")
+        return merge_capabilities(self._inherited(parent, (*heirs, id_)), table)
 
     def _id(self, name: str) -> str | None:
         folded = name.casefold()
         return folded if folded in self._providers else self._aliases.get(folded)
+
+    def _known(self, name: str) -> str:
+        id_ = self._id(name) or (CUSTOM_ID if name == CUSTOM_ID else None)
+        if id_ is None:
+            raise UnknownProviderError(self._unknown(name), provider=name)
+        return id_
 
     def _unknown(self, name: str) -> str:
         near = difflib.get_close_matches(name.casefold(), [*self._providers, *self._aliases], n=3)
@@ -272,7 +292,7 @@ class Registry:
 
 
 def _where(origin: str, folder: str, id_: str) -> str:
-    return f"{origin}: {folder}/{id_}"
+    return f"{origin}/{folder}/{id_}.toml"
 
 
 def _validate(shape: type[M], table: Raw, origin: str) -> M:
@@ -310,4 +330,4 @@ def _default(directory: Path | None) -> Registry:
 
 def _over(base: Registry, directory: Path) -> Registry:
     providers, capabilities = read_directory(directory)
-    return base.with_(providers=providers, capabilities=capabilities, origin=str(directory))
+    return base.with_(providers=providers, capabilities=capabilities, directory=directory)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nxlog.registry.capabilities import last_reviewed
-from nxlog.registry.models import CLAIM_NAMES, TRAIT_NAMES, Claim, Claims, ModelRule, Provider
+from nxlog.registry.claims import CLAIM_NAMES, TRAIT_NAMES, Claim, Claims
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nxlog.registry.lookup import Registry
-    from nxlog.registry.models import Capabilities
+    from nxlog.registry.models import Capabilities, ModelRule, Provider
 
 _OVERVIEW = ("logprobs", "streaming_logprobs", "top_logprobs", "token_ids", "prompt_logprobs")
 _WORD = {None: "unknown", True: "yes", False: "no"}
