@@ -17,7 +17,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from nxlog.errors import NxlogError, UnknownProviderError
+from nxlog.errors import InvalidRequestError, NxlogError, UnknownProviderError
 from nxlog.registry import (
     CLAIM_NAMES,
     Capabilities,
@@ -28,7 +28,6 @@ from nxlog.registry import (
     Evidence,
     EvidenceKind,
     Posture,
-    Provider,
     ProviderCapabilities,
     Registry,
     RegistryError,
@@ -446,7 +445,7 @@ def test_custom_server_has_only_unknown_claims(registry: Registry) -> None:
     assert found.supports_system_messages
     with pytest.raises(RegistryError, match="must start with https:// or http://"):
         registry.custom("127.0.0.1:9")
-    with pytest.raises(RegistryError, match="choose one of openai-chat"):
+    with pytest.raises(InvalidRequestError, match="choose one of openai-chat"):
         registry.custom("http://127.0.0.1:9", "telegraph")
 
 
@@ -454,12 +453,6 @@ def test_a_password_in_the_address_is_refused_and_not_repeated(registry: Registr
     with pytest.raises(RegistryError, match="pass api_key instead") as caught:
         registry.custom("http://me:hunter2@127.0.0.1:9/v1")
     assert "hunter2" not in str(caught.value)
-
-
-def test_another_address(registry: Registry) -> None:
-    moved = registry.provider("vllm").at("http://gpu:8000/v1/")
-    assert isinstance(moved, Provider)
-    assert (moved.base_url, moved.id, moved.wires) == ("http://gpu:8000/v1", "vllm", registry.provider("vllm").wires)
 
 
 # Entries at run time and the user's files

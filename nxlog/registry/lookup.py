@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from pydantic import ValidationError
 
-from nxlog.errors import UnknownProviderError
+from nxlog.errors import InvalidRequestError, UnknownProviderError
 from nxlog.registry.capabilities import CapabilityManifest, ProviderCapabilities, derive, manifest_provider
 from nxlog.registry.expand import Raw, fill_asserted, merge_capabilities, merge_provider
 from nxlog.registry.files import RegistryError, complaint, read_directory, user_directory
@@ -32,8 +32,6 @@ CUSTOM_ID = "custom"
 
 WIRE_PATHS = {
     "openai-chat": "/chat/completions",
-    "openai-responses": "/responses",
-    "openai-completions": "/completions",
     "anthropic-messages": "/messages",
 }
 """Where a server keeps a wire by convention, for servers that no file describes."""
@@ -199,10 +197,13 @@ class Registry:
         """A provider for a server that no file describes; every claim about it is unknown.
 
         Raises:
-            RegistryError: the base URL is not one, or the wire is not known.
+            InvalidRequestError: the wire is not known.
+            RegistryError: the base URL is not one.
         """
         if wire not in WIRE_PATHS:
-            raise RegistryError(f"wire {wire!r} is not known; choose one of {', '.join(WIRE_PATHS)}")
+            raise InvalidRequestError(
+                f"wire: {wire!r} is not known; choose one of {', '.join(WIRE_PATHS)}", param="wire"
+            )
         table: Raw = {
             "id": CUSTOM_ID,
             "display_name": "custom server",

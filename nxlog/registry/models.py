@@ -209,11 +209,3 @@ class Provider(ProviderFile):
     def default_wire(self) -> str:
         """The first of ``wires``."""
         return next(iter(self.wires))
-
-    def at(self, base_url: str) -> Provider:
-        """The same provider at another address.
-
-        Raises:
-            pydantic.ValidationError: the address is not one.
-        """
-        return Provider.model_validate({**self.model_dump(), "base_url": base_url})
