@@ -1,0 +1,132 @@
+"""A client for language models in which token log-probabilities are first-class, typed and honest.
+
+::
+
+    from nxlog import ChatRequest, Client
+
+    request = ChatRequest(
+        model="openai/gpt-4o-mini",
+        messages=[{"role": "user", "content": "Is the sky blue? Yes or no."}],
+        logprobs=True,
+        top_logprobs=5,
+    )
+    with Client() as client:
+        reply = client.chat(request)
+"""
+
+from __future__ import annotations
+
+from nxlog._version import __version__
+from nxlog.accumulate import accumulate
+from nxlog.client import AsyncClient, Client
+from nxlog.errors import (
+    AuthenticationError,
+    BadRequestError,
+    ConnectError,
+    DecodeError,
+    IncompleteStreamError,
+    InvalidRequestError,
+    LocalEngineError,
+    MissingKeyError,
+    NetworkError,
+    NotFoundError,
+    NxlogError,
+    PermissionDeniedError,
+    ProtocolError,
+    RateLimitError,
+    RedirectError,
+    RequestError,
+    ResponseError,
+    ResponseTooLargeError,
+    ServerError,
+    StatusError,
+    TimeoutError,  # noqa: A004 - reached as nxlog.TimeoutError
+    TransportError,
+    UnknownProviderError,
+    UnsupportedParameterError,
+)
+from nxlog.logprobs import Columns, LogprobsData, StreamLogprobsDelta, TokenLogprob, TopLogprob
+from nxlog.registry import CapabilityManifest, ProviderCapabilities, Registry
+from nxlog.request import ChatRequest, Message, ResponseFormat, Tool, ToolCall
+from nxlog.response import ChatResponse, Choice, StreamChunk, ToolCallDelta, Usage
+from nxlog.retry import RetryPolicy
+from nxlog.streams import AsyncStream, Stream
+from nxlog.timeout import Timeout
+from nxlog.warnings import (
+    ParameterWarning,
+    ParameterWarningCategory,
+    WarningCode,
+    WarningSeverity,
+    WarningSource,
+)
+
+__all__ = [
+    "AsyncClient",
+    "AsyncStream",
+    "AuthenticationError",
+    "BadRequestError",
+    "CapabilityManifest",
+    "ChatRequest",
+    "ChatResponse",
+    "Choice",
+    "Client",
+    "Columns",
+    "ConnectError",
+    "DecodeError",
+    "IncompleteStreamError",
+    "InvalidRequestError",
+    "LocalEngineError",
+    "LogprobsData",
+    "Message",
+    "MissingKeyError",
+    "NetworkError",
+    "NotFoundError",
+    "NxlogError",
+    "ParameterWarning",
+    "ParameterWarningCategory",
+    "PermissionDeniedError",
+    "ProtocolError",
+    "ProviderCapabilities",
+    "RateLimitError",
+    "RedirectError",
+    "Registry",
+    "RequestError",
+    "ResponseError",
+    "ResponseFormat",
+    "ResponseTooLargeError",
+    "RetryPolicy",
+    "ServerError",
+    "StatusError",
+    "Stream",
+    "StreamChunk",
+    "StreamLogprobsDelta",
+    "Timeout",
+    "TimeoutError",
+    "TokenLogprob",
+    "Tool",
+    "ToolCall",
+    "ToolCallDelta",
+    "TopLogprob",
+    "TransportError",
+    "UnknownProviderError",
+    "UnsupportedParameterError",
+    "Usage",
+    "WarningCode",
+    "WarningSeverity",
+    "WarningSource",
+    "__version__",
+    "accumulate",
+    "capabilities",
+    "manifest",
+]
+
+
+def capabilities(model: str) -> ProviderCapabilities:
+    """What is claimed of ``"provider/model"``: booleans, limits, and the claims with their evidence behind them."""
+    provider, name = Registry.default().resolve(model)
+    return Registry.default().capabilities(provider.id, name)
+
+
+def manifest() -> CapabilityManifest:
+    """The public capability manifest of every provider, without evidence."""
+    return Registry.default().manifest()

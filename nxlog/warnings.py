@@ -56,7 +56,6 @@ class WarningCode(enum.StrEnum):
     # found in the reply
     REFUSED = "refused"
     NOT_DELIVERED = "not_delivered"
-    NOT_REQUESTED = "not_requested"
     FEWER_ALTERNATIVES = "fewer_alternatives"
     FEWER_RECORDS = "fewer_records"
     MASKED = "masked"
@@ -64,8 +63,6 @@ class WarningCode(enum.StrEnum):
     MISSING_TOKEN_TEXT = "missing_token_text"  # noqa: S105 - a code, not a secret
     POSITIVE = "positive"
     DEGENERATE = "degenerate"
-    MALFORMED = "malformed"
-    INCOMPLETE_STREAM = "incomplete_stream"
 
 
 class ParameterWarning(BaseModel):

@@ -1,0 +1,200 @@
+"""What both clients share: their options, and the way from a model name to a ``Target``."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import ValidationError
+
+from nxlog._version import __version__
+from nxlog.call import Call, Policy, Target
+from nxlog.errors import InvalidRequestError, MissingKeyError
+from nxlog.parameter_adapter import OnUnknown, OnUnsupported
+from nxlog.registry import AuthScheme, Provider, ProviderKind, Registry
+from nxlog.request import ChatRequest, describe_errors
+from nxlog.wire import get_wire
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Config:
+    """The options of a client, checked once. Targets are remembered per model."""
+
+    def __init__(
+        self,
+        *,
+        provider: str | None,
+        base_url: str | None,
+        api_key: str | None,
+        wire: str | None,
+        on_unsupported: OnUnsupported,
+        on_unknown: OnUnknown,
+        registry: Registry | None,
+    ) -> None:
+        _one_of("on_unsupported", on_unsupported, get_args(OnUnsupported))
+        _one_of("on_unknown", on_unknown, get_args(OnUnknown))
+        self._registry = registry if registry is not None else Registry.default()
+        self._base_url = _checked_url(base_url)
+        self._api_key = _checked_key(api_key)
+        self._wire = wire
+        self._provider = self._default_provider(provider)
+        if wire is not None:
+            get_wire(wire)
+        self.policy = Policy(on_unsupported, on_unknown)
+        self._targets: dict[str, Target] = {}
+
+    def _default_provider(self, name: str | None) -> Provider | None:
+        if name is not None:
+            return self._registry.provider(name)
+        if self._base_url is not None:
+            return self._registry.custom(self._base_url, self._wire or "openai-chat")
+        if self._api_key is not None:
+            raise InvalidRequestError(
+                "api_key: a key belongs to one provider; say which: Client(provider='openai', api_key=...)",
+                param="api_key",
+            )
+        return None
+
+    def needs_engine(self, model: str) -> bool:
+        """Whether the embedded engine must be running before ``target`` is asked for."""
+        if model in self._targets:
+            return False
+        provider, _ = self._registry.resolve(model, self._provider)
+        return provider.kind is ProviderKind.LOCAL and self._base_url is None and provider.base_url is None
+
+    def target(self, model: str) -> Target:
+        """Where that model is, and how to speak to it.
+
+        Raises:
+            UnknownProviderError: the model name does not say where, or says it wrong.
+            MissingKeyError: the provider needs a key and there is none.
+            InvalidRequestError: the provider has no known address.
+        """
+        found = self._targets.get(model)
+        if found is None:
+            found = self._targets[model] = self._resolve(model)
+        return found
+
+    def _resolve(self, name: str) -> Target:
+        provider, model = self._registry.resolve(name, self._provider)
+        wire = self._wire or provider.default_wire
+        reach = provider.wires.get(wire)
+        if reach is None:
+            raise InvalidRequestError(
+                f"wire: {provider.id} does not speak {wire!r}; it speaks {', '.join(provider.wires)}",
+                provider=provider.id,
+                param="wire",
+            )
+        base_url, key = self._address(provider)
+        headers = {
+            "content-type": "application/json",
+            "user-agent": f"nxlog/{__version__}",
+            **reach.headers,
+            **_auth_headers(provider, key),
+        }
+        return Target(
+            provider=provider.id,
+            model=model,
+            url=base_url + reach.path,
+            headers=headers,
+            secret=key,
+            wire=get_wire(wire),
+            spelling={**reach.parameters, **dict.fromkeys(reach.omit, "")},
+            capabilities=self._registry.capabilities(provider.id, model, wire=wire),
+        )
+
+    def _address(self, provider: Provider) -> tuple[str, str | None]:
+        base_url = self._base_url or provider.base_url
+        if base_url is None and provider.kind is ProviderKind.LOCAL:
+            from nxlog.local import default_engine  # noqa: PLC0415 - an extra, and it starts a model
+
+            engine = default_engine()
+            return engine.base_url, engine.api_key
+        if base_url is None:
+            raise InvalidRequestError(
+                f"base_url: {provider.id} has no public address; give Client(provider={provider.id!r}, base_url=...)",
+                provider=provider.id,
+                param="base_url",
+            )
+        return base_url, self._key(provider)
+
+    def _key(self, provider: Provider) -> str | None:
+        if self._api_key is not None or provider.auth.scheme is AuthScheme.NONE:
+            return self._api_key
+        for name in provider.key_env:
+            if key := _checked_key(os.environ.get(name), field=name):
+                return key
+        if provider.auth.required:
+            names = " or ".join(provider.key_env) or "the provider's key"
+            raise MissingKeyError(
+                f"no key for {provider.id}: set the environment variable {names}, or give Client(api_key=...)",
+                provider=provider.id,
+                param="api_key",
+            )
+        return None
+
+    def call(self, request: ChatRequest, *, stream: bool) -> Call:
+        """The call for a request: resolved, adapted, nothing sent."""
+        return Call(self.target(request.model), self.policy, request, stream)
+
+
+def as_request(request: ChatRequest | None, fields: Mapping[str, Any]) -> ChatRequest:
+    """The request itself, or one made of its fields.
+
+    Raises:
+        InvalidRequestError: a field breaks its rule, or both forms are given, or neither.
+    """
+    if request is None:
+        try:
+            return ChatRequest.model_validate(dict(fields))
+        except ValidationError as error:
+            param, message = describe_errors(list(error.errors()))
+            raise InvalidRequestError(message, param=param) from None
+    if not isinstance(request, ChatRequest):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidRequestError(
+            f"request: expected a ChatRequest, got {type(request).__name__}; fields go as keywords: chat(model=...)",
+            param="request",
+        )
+    if fields:
+        names = ", ".join(fields)
+        raise InvalidRequestError(f"give a ChatRequest or fields, not both; {names} came with a request", param=names)
+    return request
+
+
+def _auth_headers(provider: Provider, key: str | None) -> dict[str, str]:
+    if key is None:
+        return {}
+    if provider.auth.scheme is AuthScheme.HEADER and provider.auth.header is not None:
+        return {provider.auth.header.lower(): key}
+    return {"authorization": f"Bearer {key}"}
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise InvalidRequestError(f"{name}: {value!r} is not one of {', '.join(map(repr, allowed))}", param=name)
+
+
+def _checked_url(base_url: object) -> str | None:
+    if base_url is None:
+        return None
+    if not isinstance(base_url, str) or not base_url.startswith(("http://", "https://")):
+        raise InvalidRequestError(
+            "base_url: must be a string that starts with http:// or https://, "
+            f"such as 'http://127.0.0.1:8000/v1'; got {type(base_url).__name__}",
+            param="base_url",
+        )
+    return base_url.rstrip("/")
+
+
+def _checked_key(key: object, *, field: str = "api_key") -> str | None:
+    """The key without surrounding white space. Its value never gets into the error."""
+    if key is None:
+        return None
+    if not isinstance(key, str):
+        raise InvalidRequestError(f"{field}: must be a string, got {type(key).__name__}", param=field)
+    key = key.strip()
+    if not key.isascii() or not key.isprintable():
+        raise InvalidRequestError(f"{field}: holds characters that no HTTP header may hold", param=field)
+    return key or None

@@ -1,0 +1,147 @@
+"""A stream's chunks, put together to the reply they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nxlog.logprobs import CHANNELS, Channel, LogprobsData
+from nxlog.request import FunctionCall, ToolCall
+from nxlog.response import ChatResponse, Choice, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nxlog.logprobs import StreamLogprobsDelta, TokenLogprob
+    from nxlog.response import StreamChunk, ToolCallDelta
+
+
+def accumulate(chunks: Iterable[StreamChunk]) -> ChatResponse:
+    """The reply that the chunks of one stream make up."""
+    accumulator = Accumulator()
+    for chunk in chunks:
+        accumulator.add(chunk)
+    return accumulator.response()
+
+
+class Accumulator:
+    """Collects chunks; lists grow in place, so the cost is linear in the length of the stream."""
+
+    def __init__(self) -> None:
+        self._id: str | None = None
+        self._model: str | None = None
+        self._created: int | None = None
+        self._usage: Usage | None = None
+        self._choices: dict[int, _Choice] = {}
+
+    def add(self, chunk: StreamChunk) -> None:
+        """Take one chunk in."""
+        if self._id is None:
+            self._id = chunk.id
+        if self._model is None:
+            self._model = chunk.model
+        if self._created is None:
+            self._created = chunk.created
+        if chunk.usage is not None:
+            self._usage = _merged(self._usage, chunk.usage)
+        if _only_usage(chunk):
+            return
+        choice = self._choices.get(chunk.index)
+        if choice is None:
+            choice = self._choices[chunk.index] = _Choice()
+        choice.add(chunk)
+
+    def response(self) -> ChatResponse:
+        """What has arrived so far."""
+        return ChatResponse(
+            id=self._id,
+            model=self._model or "",
+            created=self._created,
+            choices=[choice.build(index) for index, choice in sorted(self._choices.items())],
+            usage=self._usage,
+        )
+
+
+def _only_usage(chunk: StreamChunk) -> bool:
+    return chunk.usage is not None and not (
+        chunk.delta
+        or chunk.logprobs
+        or chunk.finish_reason
+        or chunk.reasoning_delta
+        or chunk.refusal_delta
+        or chunk.tool_call_deltas
+    )
+
+
+def _merged(old: Usage | None, new: Usage) -> Usage:
+    # Anthropic counts the prompt at the start of a stream and the answer at its end.
+    return new if old is None else old.model_copy(update=new.model_dump(exclude_none=True))
+
+
+class _Choice:
+    __slots__ = ("finish_reason", "reasoning", "records", "refusal", "text", "tool_calls")
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.reasoning: list[str] = []
+        self.refusal: list[str] = []
+        self.finish_reason: str | None = None
+        self.records: dict[Channel, list[TokenLogprob]] = {}
+        self.tool_calls: dict[int, _ToolCall] = {}
+
+    def add(self, chunk: StreamChunk) -> None:
+        if chunk.delta:
+            self.text.append(chunk.delta)
+        if chunk.reasoning_delta:
+            self.reasoning.append(chunk.reasoning_delta)
+        if chunk.refusal_delta:
+            self.refusal.append(chunk.refusal_delta)
+        if chunk.finish_reason is not None:
+            self.finish_reason = chunk.finish_reason
+        if chunk.logprobs is not None:
+            self._add_records(chunk.logprobs)
+        for delta in chunk.tool_call_deltas:
+            self.tool_calls.setdefault(delta.index, _ToolCall()).add(delta)
+
+    def _add_records(self, delta: StreamLogprobsDelta) -> None:
+        for name in CHANNELS:
+            part = delta.channel(name)
+            if part:
+                self.records.setdefault(name, []).extend(part)
+
+    def build(self, index: int) -> Choice:
+        records = self.records
+        logprobs = None
+        if records:
+            logprobs = LogprobsData(
+                records.get("content"), refusal=records.get("refusal"), reasoning=records.get("reasoning")
+            )
+        return Choice(
+            index=index,
+            text="".join(self.text),
+            refusal="".join(self.refusal) or None,
+            reasoning="".join(self.reasoning) or None,
+            tool_calls=[call.build(i) for i, call in sorted(self.tool_calls.items())],
+            finish_reason=self.finish_reason,
+            logprobs=logprobs,
+        )
+
+
+class _ToolCall:
+    __slots__ = ("arguments", "id", "name")
+
+    def __init__(self) -> None:
+        self.id: str | None = None
+        self.name = ""
+        self.arguments: list[str] = []
+
+    def add(self, delta: ToolCallDelta) -> None:
+        self.id = self.id or delta.id
+        # Some servers repeat the name in every piece, none sends it in pieces.
+        self.name = self.name or delta.name or ""
+        self.arguments.append(delta.arguments)
+
+    def build(self, index: int) -> ToolCall:
+        return ToolCall(
+            id=self.id or f"call_{index}",
+            function=FunctionCall(name=self.name, arguments="".join(self.arguments)),
+        )

@@ -1,0 +1,196 @@
+"""``Client`` and ``AsyncClient``: thin drivers of ``call``. What they do twice is I/O, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+
+from nxlog._config import Config, as_request
+from nxlog._drive import adrive, drive
+from nxlog.call import chat
+from nxlog.http import AsyncTransport, SyncTransport
+from nxlog.retry import RetryPolicy
+from nxlog.streams import AsyncStream, Stream
+from nxlog.timeout import Timeout
+from nxlog.warnings import emit
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Literal, Self
+
+    import httpx
+
+    from nxlog.parameter_adapter import OnUnknown, OnUnsupported
+    from nxlog.registry import Registry
+    from nxlog.request import ChatRequest
+    from nxlog.response import ChatResponse
+
+
+DEFAULT_TIMEOUT = Timeout()
+DEFAULT_RETRIES = RetryPolicy()
+
+
+class Client:
+    """Calls any provider, one request at a time per thread; safe to share between threads.
+
+    Args:
+        provider: the provider of bare model names; without it a request names it: ``"openai/gpt-4o-mini"``.
+        base_url: where the server is, when not at the provider's public address.
+        api_key: the key; by default it is read from the provider's environment variable.
+        wire: the wire format, when not the provider's first.
+        on_unsupported: ``"warn"`` drops what cannot be delivered, with a ``ParameterWarning`` on the result;
+            ``"raise"`` raises ``UnsupportedParameterError`` before anything is sent.
+        on_unknown: ``"try"`` sends a field of which nothing is known and checks what comes back; ``"drop"``
+            treats it as unsupported.
+        timeout: seconds for the whole call, a ``Timeout`` with each limit, or None for no limit at all.
+        retries: how many times a failed call is sent again, or a ``RetryPolicy``.
+        http_client: an ``httpx.Client`` to send with; it stays open when this client closes.
+        registry: providers and capabilities other than the built-in ones.
+
+    Raises:
+        InvalidRequestError: an option is wrong; ``param`` names it.
+        UnknownProviderError: there is no such provider.
+    """
+
+    def __init__(
+        self,
+        *,
+        provider: str | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        wire: str | None = None,
+        on_unsupported: OnUnsupported = "warn",
+        on_unknown: OnUnknown = "try",
+        timeout: float | Timeout | None = DEFAULT_TIMEOUT,
+        retries: int | RetryPolicy = DEFAULT_RETRIES,
+        http_client: httpx.Client | None = None,
+        registry: Registry | None = None,
+    ) -> None:
+        self._config = Config(
+            provider=provider,
+            base_url=base_url,
+            api_key=api_key,
+            wire=wire,
+            on_unsupported=on_unsupported,
+            on_unknown=on_unknown,
+            registry=registry,
+        )
+        self._timeout = Timeout.of(timeout)
+        self._retries = RetryPolicy.of(retries)
+        self._transport = SyncTransport(timeout=self._timeout, http_client=http_client)
+
+    def chat(self, request: ChatRequest | None = None, /, **fields: Any) -> ChatResponse:
+        """Send a request, given whole or as fields: ``chat(model=..., messages=..., logprobs=True)``.
+
+        Raises:
+            NxlogError: see ``nxlog.errors``.
+        """
+        call = self._config.call(as_request(request, fields), stream=False)
+        deadline = self._timeout.deadline()
+        reply = drive(
+            chat(call),
+            lambda outgoing: self._retries.call(
+                lambda: self._transport.send(outgoing, deadline=deadline), deadline=deadline
+            ),
+        )
+        emit(reply.warnings, stacklevel=2)
+        return reply
+
+    def stream(self, request: ChatRequest | None = None, /, **fields: Any) -> Stream:
+        """The same as a stream: ``with client.stream(request) as stream: for chunk in stream: ...``.
+
+        Raises:
+            RequestError: the request cannot be sent; nothing was.
+        """
+        call = self._config.call(as_request(request, fields), stream=True)
+        return Stream(call, self._transport, self._retries, self._timeout)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient:
+    """The same for asyncio and trio. Options as of ``Client``.
+
+    ``http_client`` is an ``httpx.AsyncClient``, or ``"aiohttp"`` for the faster transport of the extra
+    ``nxlog[aiohttp]`` (asyncio only).
+    """
+
+    def __init__(
+        self,
+        *,
+        provider: str | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        wire: str | None = None,
+        on_unsupported: OnUnsupported = "warn",
+        on_unknown: OnUnknown = "try",
+        timeout: float | Timeout | None = DEFAULT_TIMEOUT,
+        retries: int | RetryPolicy = DEFAULT_RETRIES,
+        http_client: httpx.AsyncClient | Literal["aiohttp"] | None = None,
+        registry: Registry | None = None,
+    ) -> None:
+        self._config = Config(
+            provider=provider,
+            base_url=base_url,
+            api_key=api_key,
+            wire=wire,
+            on_unsupported=on_unsupported,
+            on_unknown=on_unknown,
+            registry=registry,
+        )
+        self._timeout = Timeout.of(timeout)
+        self._retries = RetryPolicy.of(retries)
+        self._transport = AsyncTransport(timeout=self._timeout, http_client=http_client)
+
+    async def chat(self, request: ChatRequest | None = None, /, **fields: Any) -> ChatResponse:
+        """Send a request, given whole or as fields.
+
+        Raises:
+            NxlogError: see ``nxlog.errors``.
+        """
+        request = as_request(request, fields)
+        if self._config.needs_engine(request.model):
+            # Loading a model takes seconds; the event loop goes on.
+            await anyio.to_thread.run_sync(self._config.target, request.model)
+        call = self._config.call(request, stream=False)
+        deadline = self._timeout.deadline()
+        reply = await adrive(
+            chat(call),
+            lambda outgoing: self._retries.acall(
+                lambda: self._transport.send(outgoing, deadline=deadline), deadline=deadline
+            ),
+        )
+        emit(reply.warnings, stacklevel=2)
+        return reply
+
+    def stream(self, request: ChatRequest | None = None, /, **fields: Any) -> AsyncStream:
+        """The same as a stream: ``async with client.stream(request) as stream: async for chunk in stream: ...``.
+
+        Raises:
+            RequestError: the request cannot be sent; nothing was.
+        """
+        call = self._config.call(as_request(request, fields), stream=True)
+        return AsyncStream(call, self._transport, self._retries, self._timeout)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

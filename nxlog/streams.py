@@ -1,0 +1,206 @@
+"""``Stream`` and ``AsyncStream``: a streamed reply as an iterator of chunks, inside a ``with`` block."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nxlog._drive import adrive, drive
+from nxlog.call import StreamReader, is_stream, not_a_stream, open_stream
+from nxlog.errors import InvalidRequestError, NxlogError
+from nxlog.exchange import HttpResponse
+from nxlog.warnings import emit
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from nxlog.call import Call
+    from nxlog.exchange import HttpRequest
+    from nxlog.http import AsyncByteStream, AsyncTransport, SyncByteStream, SyncTransport
+    from nxlog.response import ChatResponse, StreamChunk
+    from nxlog.retry import RetryPolicy
+    from nxlog.timeout import Timeout
+    from nxlog.warnings import ParameterWarning
+
+
+class _StreamBase:
+    """What a stream knows, however its bytes come."""
+
+    def __init__(self, call: Call, retries: RetryPolicy, timeout: Timeout) -> None:
+        self._call = call
+        self._retries = retries
+        self._timeout = timeout
+        self._reader: StreamReader | None = None
+        self._deadline: float | None = None
+        self._emitted = 0
+
+    @property
+    def warnings(self) -> list[ParameterWarning]:
+        """What was asked for and cannot be delivered as asked; those of the reply join them at its end."""
+        return list(self._call.warnings)
+
+    @property
+    def response(self) -> ChatResponse:
+        """The accumulated reply: what has arrived so far, whole once the stream has ended.
+
+        Raises:
+            InvalidRequestError: the stream has not been entered.
+        """
+        return self._opened().response
+
+    def _opened(self) -> StreamReader:
+        if self._reader is None:
+            raise InvalidRequestError("enter the stream first: with client.stream(request) as stream: ...")
+        return self._reader
+
+    def _emit(self, *, stacklevel: int) -> None:
+        new = self._call.warnings[self._emitted :]
+        self._emitted += len(new)
+        emit(new, stacklevel=stacklevel + 1)
+
+
+class Stream(_StreamBase):
+    """A streamed reply. Leaving the ``with`` block early closes the connection."""
+
+    def __init__(self, call: Call, transport: SyncTransport, retries: RetryPolicy, timeout: Timeout) -> None:
+        super().__init__(call, retries, timeout)
+        self._transport = transport
+        self._bytes: SyncByteStream | None = None
+        self._chunks: Iterator[StreamChunk] | None = None
+
+    def __enter__(self) -> Self:
+        self._deadline = self._timeout.deadline()
+        self._reader = drive(open_stream(self._call), self._send)
+        self._chunks = self._read(self._reader)
+        try:
+            self._emit(stacklevel=2)
+        except Warning:  # the user's filter made an error of it
+            self.close()
+            raise
+        return self
+
+    def _send(self, request: HttpRequest) -> HttpResponse:
+        deadline = self._deadline
+        stream = self._retries.call(
+            lambda: self._transport.stream(request, deadline=deadline), deadline=deadline, discard=lambda s: s.close()
+        )
+        if stream.status == 200 and is_stream(stream.headers):
+            self._bytes = stream
+            return HttpResponse(stream.status, stream.headers, b"")
+        try:
+            response = HttpResponse(stream.status, stream.headers, stream.read())
+        finally:
+            stream.close()
+        if response.status == 200:
+            raise not_a_stream(response, self._call)
+        return response
+
+    def _read(self, reader: StreamReader) -> Iterator[StreamChunk]:
+        try:
+            for data in self._bytes or ():
+                yield from reader.feed(data)
+            yield from reader.close()
+        except NxlogError as error:
+            raise self._call.blame(error) from error.__cause__
+        finally:
+            self.close()
+
+    def __iter__(self) -> Iterator[StreamChunk]:
+        return self
+
+    def __next__(self) -> StreamChunk:
+        if self._chunks is None:
+            self._opened()
+            raise StopIteration
+        try:
+            return next(self._chunks)
+        except StopIteration:
+            self._emit(stacklevel=2)
+            raise
+
+    def close(self) -> None:
+        """Close the connection; what has arrived stays in ``response``."""
+        if self._bytes is not None:
+            self._bytes.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncStream(_StreamBase):
+    """A streamed reply. Leaving the ``async with`` block early closes the connection."""
+
+    def __init__(self, call: Call, transport: AsyncTransport, retries: RetryPolicy, timeout: Timeout) -> None:
+        super().__init__(call, retries, timeout)
+        self._transport = transport
+        self._bytes: AsyncByteStream | None = None
+        self._pending: Iterator[StreamChunk] = iter(())
+        self._source: AsyncIterator[bytes] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._deadline = self._timeout.deadline()
+        self._reader = await adrive(open_stream(self._call), self._send)
+        try:
+            self._emit(stacklevel=2)
+        except Warning:  # the user's filter made an error of it
+            await self.aclose()
+            raise
+        return self
+
+    async def _send(self, request: HttpRequest) -> HttpResponse:
+        deadline = self._deadline
+        stream = await self._retries.acall(
+            lambda: self._transport.stream(request, deadline=deadline), deadline=deadline, discard=lambda s: s.close()
+        )
+        if stream.status == 200 and is_stream(stream.headers):
+            self._bytes = stream
+            self._source = aiter(stream)
+            return HttpResponse(stream.status, stream.headers, b"")
+        try:
+            response = HttpResponse(stream.status, stream.headers, await stream.read())
+        finally:
+            await stream.close()
+        if response.status == 200:
+            raise not_a_stream(response, self._call)
+        return response
+
+    def __aiter__(self) -> AsyncIterator[StreamChunk]:
+        return self
+
+    async def __anext__(self) -> StreamChunk:
+        # No async generator between the user and the connection: nothing is left to a garbage collector.
+        reader = self._opened()
+        try:
+            while True:
+                for chunk in self._pending:
+                    return chunk
+                if self._source is None:
+                    break
+                try:
+                    self._pending = reader.feed(await anext(self._source))
+                except StopAsyncIteration:
+                    self._source = None
+                    self._pending = reader.close()
+        except NxlogError as error:
+            await self.aclose()
+            raise self._call.blame(error) from error.__cause__
+        except BaseException:
+            await self.aclose()
+            raise
+        await self.aclose()
+        self._emit(stacklevel=2)
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Close the connection; what has arrived stays in ``response``."""
+        self._source = None
+        if self._bytes is not None:
+            await self._bytes.close()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

@@ -1,0 +1,132 @@
+"""The parts of a request in the form that ``anthropic-messages`` wants."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+from nxlog.errors import InvalidRequestError
+from nxlog.request import ImagePart, TextPart
+
+if TYPE_CHECKING:
+    from nxlog.request import ChatRequest, Message, Part, Tool, ToolCall
+
+Block = dict[str, Any]
+
+_TOOL_CHOICES = {"auto": "auto", "required": "any", "none": "none"}
+
+
+def conversation(messages: list[Message]) -> tuple[list[Block], list[Block]]:
+    """System blocks, and the messages with those of the same speaker in a row made one, as the wire wants it."""
+    system: list[Block] = []
+    turns: list[tuple[str, list[Block]]] = []
+    for i, message in enumerate(messages):
+        blocks = _blocks(message, f"messages.{i}")
+        if message.role in {"system", "developer"}:
+            system += blocks
+            continue
+        role = "assistant" if message.role == "assistant" else "user"
+        if turns and turns[-1][0] == role:
+            turns[-1][1].extend(blocks)
+        else:
+            turns.append((role, blocks))
+    return system, [{"role": role, "content": shortest(blocks)} for role, blocks in turns]
+
+
+def _blocks(message: Message, where: str) -> list[Block]:
+    blocks = _content(message.content, where)
+    if message.role == "tool":
+        return [{"type": "tool_result", "tool_use_id": message.tool_call_id, "content": shortest(blocks)}]
+    if message.refusal:
+        blocks.append({"type": "text", "text": message.refusal})
+    for i, call in enumerate(message.tool_calls or ()):
+        arguments = _arguments(call, f"{where}.tool_calls.{i}")
+        blocks.append({"type": "tool_use", "id": call.id, "name": call.function.name, "input": arguments})
+    return blocks
+
+
+def _content(content: str | list[Part] | None, where: str) -> list[Block]:
+    if isinstance(content, list):
+        return [_part(part, f"{where}.content.{i}") for i, part in enumerate(content)]
+    # The wire refuses empty text, which assistant messages with tool calls have as a rule.
+    return [{"type": "text", "text": content}] if content else []
+
+
+def _part(part: Part, where: str) -> Block:
+    if isinstance(part, ImagePart):
+        return {"type": "image", "source": _image_source(part.image_url.url, where)}
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    return part.model_dump()
+
+
+def _image_source(url: str, where: str) -> Block:
+    if not url.startswith("data:"):
+        return {"type": "url", "url": url}
+    head, comma, data = url.partition(",")
+    if not comma or not head.endswith(";base64"):
+        raise InvalidRequestError(f"{where}: an image in a data: URL must be base64", param="messages")
+    media_type = head.removeprefix("data:").split(";")[0]
+    return {"type": "base64", "media_type": media_type, "data": data}
+
+
+def _arguments(call: ToolCall, where: str) -> dict[str, Any]:
+    try:
+        value = json.loads(call.function.arguments or "{}")
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise InvalidRequestError(
+            f"{where}: the arguments of the call to {call.function.name!r} must be a JSON object on this wire",
+            param="messages",
+        )
+    return cast("dict[str, Any]", value)
+
+
+def shortest(blocks: list[Block]) -> str | list[Block]:
+    """Plain text as a string, anything else as blocks; no blocks are the empty string."""
+    if not blocks:
+        return ""
+    return blocks[0]["text"] if len(blocks) == 1 and blocks[0].keys() == {"type", "text"} else blocks
+
+
+def tool_object(tool: Tool) -> Block:
+    """A tool; the schema of its input is mandatory."""
+    function = tool.function.model_dump(exclude_none=True)
+    # A function without parameters has no schema in OpenAI's shape, while here it is mandatory.
+    return {"input_schema": function.pop("parameters", {"type": "object", "properties": {}})} | function
+
+
+def tool_choice(choice: str | dict[str, Any]) -> Block:
+    """The choice; a dict that is not OpenAI's is passed on as it is."""
+    if isinstance(choice, str):
+        return {"type": _TOOL_CHOICES[choice]}
+    if choice.get("type") == "function":
+        return {"type": "tool", "name": choice.get("function", {}).get("name")}
+    return choice
+
+
+def output_options(request: ChatRequest) -> Block:
+    """``reasoning_effort`` and ``response_format``, which share ``output_config``.
+
+    Thinking is sent as adaptive, the only form that current models accept. Models before Claude 4.6 want a budget
+    instead: ``provider_options={"thinking": {"type": "enabled", "budget_tokens": 2048}}``.
+    """
+    body: Block = {}
+    config: Block = {}
+    effort = request.reasoning_effort
+    if effort == "none":
+        body["thinking"] = {"type": "disabled"}
+    elif effort is not None:
+        body["thinking"] = {"type": "adaptive"}
+        config["effort"] = "low" if effort == "minimal" else effort
+    response_format = request.response_format
+    if response_format is not None and response_format.type == "json_object":
+        raise InvalidRequestError(
+            "response_format: this wire has no 'json_object'; give a 'json_schema'", param="response_format"
+        )
+    if response_format is not None and response_format.json_schema is not None:
+        config["format"] = {"type": "json_schema", "schema": response_format.json_schema.json_schema}
+    if config:
+        body["output_config"] = config
+    return body

@@ -1,0 +1,100 @@
+"""The shape that all wire formats share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from nxlog.errors import DecodeError, InvalidRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from nxlog.request import ChatRequest
+    from nxlog.response import ChatResponse, StreamChunk
+
+
+class StreamDecoder(Protocol):
+    """Turns the bytes of a streamed reply, cut anywhere, into chunks."""
+
+    def feed(self, data: bytes) -> Iterator[StreamChunk]:
+        """The chunks that these bytes complete; errors are raised after the chunks that came before them.
+
+        Raises:
+            StatusError: the server sent an error event.
+            DecodeError: an event is not JSON or not the wire's shape.
+            ResponseTooLargeError: an event exceeds its bound.
+        """
+        ...
+
+    def close(self) -> Iterator[StreamChunk]:
+        """The chunks that were still waiting when the bytes ended.
+
+        Raises:
+            IncompleteStreamError: the end mark never came.
+        """
+        ...
+
+
+class Wire(Protocol):
+    """One wire format: pure functions between nxlog's types and bytes."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the registry."""
+        ...
+
+    def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:
+        """The request body; ``spelling`` maps nxlog's field names to the provider's, ``""`` leaves one out."""
+        ...
+
+    def decode(self, body: bytes) -> ChatResponse:
+        """The reply, without provider and warnings.
+
+        Raises:
+            StatusError: the body is an error object under a success status.
+            DecodeError: not JSON, or not the wire's shape.
+        """
+        ...
+
+    def stream_decoder(self) -> StreamDecoder:
+        """A decoder for one streamed reply."""
+        ...
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode_body(body: dict[str, Any], options: Mapping[str, Any] | None) -> bytes:
+    """The body with the provider options over it, as JSON.
+
+    Raises:
+        InvalidRequestError: an option cannot be written as JSON, or would change how the reply is read.
+    """
+    if options:
+        if "stream" in options:
+            raise InvalidRequestError(
+                "provider_options: 'stream' is chosen by calling stream() or chat(); leave it out",
+                param="provider_options",
+            )
+        body = {**body, **options}
+    try:
+        return _encoder.encode(body)
+    except (TypeError, ValueError, msgspec.MsgspecError) as error:
+        raise InvalidRequestError(f"the request cannot be written as JSON: {error}") from None
+
+
+def preview(data: bytes, limit: int = 80) -> str:
+    """The start of a body, for an error message."""
+    text = data[: limit * 4].decode("utf-8", "replace").strip()
+    return repr(text[:limit] + ("…" if len(text) > limit else ""))
+
+
+def not_the_shape(wire: str, data: bytes, why: str) -> DecodeError:
+    """The error for a body that is not what the wire says."""
+    if not data.strip():
+        return DecodeError(f"the server sent an empty body where {wire} has a JSON object", body="")
+    return DecodeError(
+        f"the reply is not {wire}: {why}; it starts with {preview(data)}", body=data.decode("utf-8", "replace")
+    )

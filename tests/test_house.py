@@ -1,0 +1,150 @@
+"""The house: which module may know which, what is public, and what a wheel holds."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import nxlog
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "nxlog"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+TYPES = {
+    "request",
+    "response",
+    "logprobs",
+    "warnings",
+    "errors",
+    "_records",
+    "_columns",
+    "exchange",
+    "timeout",
+    "_version",
+}
+"""What the types may import of nxlog: each other."""
+
+ALLOWED: dict[str, set[str]] = {
+    **dict.fromkeys(TYPES, TYPES),
+    "wire": TYPES | {"wire"},
+    "registry": {"registry", "errors"},
+    "parameter_adapter": TYPES | {"registry"},
+    "delivery": TYPES,
+    "accumulate": TYPES,
+    "retry": TYPES | {"http"},
+    "http": TYPES | {"http"},
+    "call": TYPES | {"parameter_adapter", "registry", "wire", "delivery", "accumulate", "retry"},
+    "_drive": TYPES,
+    "local": {"local", "errors"},
+}
+"""Part of the house -> parts it may import. Parts that are not listed stand on top and may import anything."""
+
+HTTP_LIBRARIES = {"httpx", "httpcore", "httpx_aiohttp", "h11", "aiohttp"}
+
+
+def part_of(path: Path) -> str:
+    """The part of the house a file belongs to: its module, or its package."""
+    name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return "http" if name.startswith("http") else name
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module that a file imports, also for type checking and inside functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            found.add(node.module)
+            if node.module == "nxlog":
+                found |= {f"nxlog.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_one_way(path: Path) -> None:
+    part, imports = part_of(path), imports_of(path)
+    if part != "http":
+        typing_only = {"client", "_config"}  # an annotation of http_client
+        assert part in typing_only or not {name.partition(".")[0] for name in imports} & HTTP_LIBRARIES
+    if part == "wire":
+        assert not {name.partition(".")[0] for name in imports} & {"anyio", "asyncio", "trio", "socket"}
+    if part in ALLOWED:
+        inner = {name.split(".")[1] for name in imports if name.startswith("nxlog.")}
+        inner = {"http" if name.startswith("http") else name for name in inner}
+        assert inner <= ALLOWED[part] | {part}
+
+
+def test_httpx_reaches_the_client_as_an_annotation_only() -> None:
+    tree = ast.parse((PACKAGE / "client.py").read_text(encoding="utf-8"))
+    top = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    assert "httpx" not in top
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_stay_small(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def test_all_is_what_is_public() -> None:
+    modules = {path.stem for path in PACKAGE.glob("*.py")} | {path.name for path in PACKAGE.iterdir() if path.is_dir()}
+    public = {name for name in vars(nxlog) if not name.startswith("_")} - modules - {"annotations"}
+    assert public | {"__version__"} == set(nxlog.__all__)
+    assert sorted(nxlog.__all__) == sorted(set(nxlog.__all__))
+
+
+def test_every_error_is_exported() -> None:
+    from nxlog import errors
+
+    tree = {
+        name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, nxlog.NxlogError)
+    }
+    assert tree <= set(nxlog.__all__)
+
+
+def test_import_loads_no_extra() -> None:
+    code = (
+        "import sys, nxlog; "
+        "extras = {'typer', 'rich', 'xllamacpp', 'vcr', 'pytest', 'numpy', 'httpx_aiohttp', 'aiohttp', 'yaml'}; "
+        "print(sorted(extras & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from this checkout without fetching anything."""
+    out = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    return next(out.glob("*.whl"))
+
+
+def test_wheel_has_one_top_level_name(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    top = {name.partition("/")[0] for name in names}
+    assert {name for name in top if not name.endswith(".dist-info")} == {"nxlog"}
+    assert {"nxlog/py.typed", "nxlog/registry/data.json"} <= set(names)
+
+
+def test_wheel_works_without_the_source_tree(wheel: Path, tmp_path: Path) -> None:
+    target = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
+    code = (
+        f"import sys; sys.path.insert(0, {str(target)!r}); import nxlog; "
+        "print(nxlog.__file__); print(nxlog.capabilities('openai/gpt-4o').max_top_logprobs)"
+    )
+    # -P: the current directory stays out of the path; PYTHONPATH and the editable install come after ours.
+    found = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    where, most = found.stdout.split()
+    assert Path(where).is_relative_to(target)
+    assert most == "20"
