@@ -34,6 +34,8 @@ happens, and looking at it counts as something."""
 
 _owner: int | None = None
 """The process that started llama.cpp; its threads do not follow into a forked child."""
+_inherited: list[Any] = []
+"""In a forked child, the parent's servers: destroying one would wait for threads that are not there."""
 
 
 class LocalEngine:
@@ -166,6 +168,7 @@ def _start(xllamacpp: ModuleType, params: Any, path: Path) -> Any:
 
 def _stop(holder: list[Any], owner: int) -> None:
     if os.getpid() != owner:
+        _inherited.extend(holder)
         return
     server = holder[0]
     _drain(server)
