@@ -178,8 +178,10 @@ class TokenLogprob(_Record, frozen=True, gc=False, eq=False, forbid_unknown_fiel
 
     def count_alternatives(self) -> int:
         """``len(top_logprobs)`` without decoding them."""
-        # A string cannot contain this byte sequence, its quotes would be escaped: each is a key.
-        return bytes(self.raw_top_logprobs).count(b'"logprob":') or len(self.top_logprobs)
+        try:
+            return len(_split(self.raw_top_logprobs))
+        except _BROKEN:
+            return len(self.top_logprobs)
 
     def _holds(self, key: str, value: object) -> bool:
         if key == "top_logprobs":
@@ -210,6 +212,7 @@ class _LaxTop(TopLogprob, frozen=True, gc=False, eq=False, forbid_unknown_fields
 
 
 _R = TypeVar("_R", bound=_Record)
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError)  # the first is also the base of ValidationError
 
 _split = msgspec.json.Decoder(list[Raw]).decode
 _integers = msgspec.json.Decoder(list[int]).decode
@@ -233,8 +236,8 @@ def _short(logprob: float | None) -> str:
 
 
 def _loads(text: bytes) -> Any:
-    """JSON with Python's leniency: NaN and Infinity literals, and numbers beyond the range of a float."""
-    return json.loads(text)
+    """JSON with Python's leniency: NaN and Infinity literals, numbers beyond the range of a float, broken UTF-8."""
+    return json.loads(text.decode("utf-8", "replace"))
 
 
 def _number(value: object) -> float | None:
@@ -253,7 +256,11 @@ def _integer(value: object) -> int | None:
 
 
 def _raw(value: object) -> Raw:
-    return Raw(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass"))
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return Raw(text.encode())
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can only escape
+        return Raw(json.dumps(value, separators=(",", ":")).encode())
 
 
 def _bytes_from_object(value: object) -> Raw:
@@ -337,11 +344,11 @@ def _decode_list(
 ) -> list[_R]:
     try:
         return decode(raw)
-    except msgspec.DecodeError:  # also the base of ValidationError
+    except _BROKEN:
         pass
     try:
         return [one(item) for item in _split(raw)]
-    except msgspec.DecodeError:
+    except _BROKEN:
         pass
     return [build(item) for item in as_list(_loads(bytes(raw)))]
 
@@ -398,4 +405,6 @@ def json_safe(value: Any) -> Any:
 
 def encode_alternatives(alternatives: Iterable[TopLogprob]) -> Raw:
     """The JSON that ``decode_alternatives`` reads back to equal records."""
-    return _raw([record_to_object(top) for top in alternatives])
+    # A record that keeps its own JSON may hold values that its fields cannot.
+    parts = [_raw(record_to_object(top)) if top.raw_source == NULL else top.raw_source for top in alternatives]
+    return Raw(b"[" + b",".join(bytes(part) for part in parts) + b"]")

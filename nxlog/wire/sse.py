@@ -49,7 +49,8 @@ class EventSplitter:
             found = [payload for event in events if (payload := _data(event))]
         else:
             found = []
-        if self._size > self._limit:
+        # With events found the error waits for the next packet, so that they are not lost.
+        if self._size > self._limit and not found:
             raise ResponseTooLargeError(f"one event of the stream exceeds {self._limit} bytes")
         return found
 
