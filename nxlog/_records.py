@@ -6,31 +6,35 @@ alternatives for each of thousands of tokens and most callers read none of them.
 
 Three ways lead to a record, tried in this order: the strict struct (every key known: the common case, one pass in C),
 the lax struct (unknown keys: the record keeps its own JSON as the source of ``extra``), and Python's tolerant JSON
-reader (NaN and Infinity literals, wrong types). None of them raises for data that a server sent.
+reader (NaN and Infinity literals, wrong types). None of them raises for data that a server sent, and all three give
+equal records for the same JSON.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import msgspec
 from msgspec import Raw, Struct, field
+from pydantic_core import core_schema
+
+from nxlog import _json
+from nxlog._json import BROKEN, EMPTY, NULL, as_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import Self
+
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
 Bytes = bytes  # inside a record the name ``bytes`` is its attribute
-NULL = Raw(b"null")
-EMPTY = Raw(b"[]")
 MASKED_AT = -9999.0
 """Values at or below are sentinels for masked or unknown tokens (-9999, -1.27e30, -3.4e38, -inf), not measurements."""
 
-_TOKEN_ID = re.compile(r"token_id:(\d+)\Z")
-_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_TOKEN_ID = re.compile(r"token_id:([0-9]{1,18})\Z")
 
 
 class _Record(Struct, frozen=True, gc=False, eq=False, forbid_unknown_fields=True):
@@ -47,7 +51,7 @@ class _Record(Struct, frozen=True, gc=False, eq=False, forbid_unknown_fields=Tru
     @property
     def bytes(self) -> Bytes | None:
         """The token's bytes as the server sent them; None when it sent none (or not a list of bytes)."""
-        return _decode_bytes(self.raw_bytes)
+        return _json.decode_bytes(self.raw_bytes)
 
     @property
     def token_id(self) -> int | None:
@@ -74,38 +78,88 @@ class _Record(Struct, frozen=True, gc=False, eq=False, forbid_unknown_fields=Tru
     @property
     def extra(self) -> dict[str, Any]:
         """Keys of the record that nxlog does not know, and known keys whose value has the wrong type."""
-        source = _loads(bytes(self.raw_source))
-        if source is None:
-            return {}
+        if self.raw_source == NULL:
+            return {key: value for key, value in self._undecoded() if not self._holds(key, value)}
+        source = _json.loads_anything(self.raw_source)
         if not isinstance(source, dict):
             return {"": source}
         record = cast("dict[str, Any]", source)
         return {key: value for key, value in record.items() if not self._holds(key, value)}
 
+    def _undecoded(self) -> Iterable[tuple[str, object]]:
+        # The strict struct takes any JSON for a raw field.
+        if self.raw_bytes != NULL and _json.decode_bytes(self.raw_bytes) is None:
+            yield "bytes", _json.loads_anything(self.raw_bytes)
+
     def _holds(self, key: str, value: object) -> bool:
+        """Whether the fields say all that the key with this value says."""
+        if value is None:
+            return key in self.__struct_encode_fields__
         if key == "token":
-            return value is None or isinstance(value, str)
+            return isinstance(value, str)
         if key == "logprob":
-            return value is None or _number(value) is not None
+            return _json.number(value) is not None
         if key in {"id", "token_id"}:
-            return value is None or _integer(value) is not None
-        return key == "bytes" and (value is None or self.raw_bytes != NULL)
+            return _json.integer(value) is not None
+        return key == "bytes" and _json.decode_bytes(self.raw_bytes) is not None
 
     def _identity(self) -> tuple[Any, ...]:
-        # NaN is a value here: two records that both hold it are the same record.
-        logprob = "nan" if self.logprob is not None and math.isnan(self.logprob) else self.logprob
-        return (self.token, logprob, self.bytes, self.token_id)
+        return (self.token, _comparable(self.logprob), self.bytes, self.token_id)
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, _Record):
+        if type(other) is not type(self):
             return NotImplemented
-        return self._identity() == other._identity() and self.extra == other.extra
+        return self._identity() == other._identity() and _json.same(self.extra, other.extra)
 
     def __hash__(self) -> int:
-        return hash((self.token, self.logprob))
+        return hash((self.token, _comparable(self.logprob)))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__.lstrip('_')}({self.token!r}, {_short(self.logprob)})"
+        return f"{type(self).__name__}({self.token!r}, {_short(self.logprob)})"
+
+    # -- the pydantic verbs -------------------------------------------------------------------------------------
+
+    @classmethod
+    def model_validate(cls, value: object) -> Self:
+        """From an instance or the parsed JSON object.
+
+        Raises:
+            ValueError: the value is no object, or has values that JSON does not know.
+        """
+        if not isinstance(value, _Record | dict):
+            raise ValueError(f"{cls.__name__}: expected an object with 'token', got {type(value).__name__}")
+        return record_from_object(value, cls)
+
+    @classmethod
+    def model_validate_json(cls, text: str | Bytes) -> Self:
+        """From JSON; NaN and Infinity literals are understood.
+
+        Raises:
+            ValueError: not JSON, or not an object.
+        """
+        return cls.model_validate(_json.loads(text.encode(errors="replace") if isinstance(text, str) else text))
+
+    def model_dump(self, *, mode: Literal["python", "json"] = "python") -> dict[str, Any]:
+        """The record in OpenAI's shape, with ``token_id`` where it is known and unknown keys behind."""
+        out = record_to_object(self)
+        return _json.json_safe(out) if mode == "json" else out
+
+    def model_dump_json(self, *, indent: int | None = None) -> str:
+        """The same as strict JSON; a value without a JSON number is a string that is read back as the number."""
+        return _json.dumps(record_to_object(self), indent=indent)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        serialize = core_schema.plain_serializer_function_ser_schema(cls._serialize, info_arg=True)
+        return core_schema.no_info_plain_validator_function(cls.model_validate, serialization=serialize)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> Any:
+        return record_json_schema(cls)
+
+    @staticmethod
+    def _serialize(value: _Record, info: core_schema.SerializationInfo) -> dict[str, Any]:
+        return value.model_dump(mode="json" if info.mode == "json" else "python")
 
 
 class TopLogprob(_Record, frozen=True, gc=False, eq=False, forbid_unknown_fields=True):
@@ -121,7 +175,7 @@ class TopLogprob(_Record, frozen=True, gc=False, eq=False, forbid_unknown_fields
 
     @property
     def bytes(self) -> Bytes | None:
-        return None if _TOKEN_ID.match(self.token) else _decode_bytes(self.raw_bytes)
+        return None if _TOKEN_ID.match(self.token) else _json.decode_bytes(self.raw_bytes)
 
     @classmethod
     def build(
@@ -133,7 +187,8 @@ class TopLogprob(_Record, frozen=True, gc=False, eq=False, forbid_unknown_fields
         token_id: int | None = None,
     ) -> TopLogprob:
         """An alternative from its values."""
-        return cls(token, logprob, raw_bytes=_encode_bytes(bytes), raw_token_id=token_id)
+        value = None if logprob is None else float(logprob)
+        return cls(token, value, raw_bytes=_json.encode_bytes(bytes), raw_token_id=token_id)
 
 
 class TokenLogprob(_Record, frozen=True, gc=False, eq=False, forbid_unknown_fields=True):
@@ -167,21 +222,25 @@ class TokenLogprob(_Record, frozen=True, gc=False, eq=False, forbid_unknown_fiel
         top_logprobs: Sequence[TopLogprob] = (),
     ) -> TokenLogprob:
         """A sampled token from its values."""
-        raw = encode_alternatives(top_logprobs) if top_logprobs else EMPTY
         return cls(
             token,
-            logprob,
-            raw_bytes=_encode_bytes(bytes),
+            None if logprob is None else float(logprob),
+            raw_bytes=_json.encode_bytes(bytes),
             raw_token_id=token_id,
-            raw_top_logprobs=raw,
+            raw_top_logprobs=encode_alternatives(top_logprobs),
         )
 
     def count_alternatives(self) -> int:
         """``len(top_logprobs)`` without decoding them."""
         try:
-            return len(_split(self.raw_top_logprobs))
-        except _BROKEN:
+            return len(_json.split(self.raw_top_logprobs))
+        except BROKEN:
             return len(self.top_logprobs)
+
+    def _undecoded(self) -> Iterable[tuple[str, object]]:
+        yield from super()._undecoded()
+        if bytes(self.raw_top_logprobs)[:1] not in b"[{n":
+            yield "top_logprobs", _json.loads_anything(self.raw_top_logprobs)
 
     def _holds(self, key: str, value: object) -> bool:
         if key == "top_logprobs":
@@ -189,11 +248,10 @@ class TokenLogprob(_Record, frozen=True, gc=False, eq=False, forbid_unknown_fiel
         return super()._holds(key, value)
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, TokenLogprob):
-            return NotImplemented
-        return super().__eq__(other) and (
-            self.raw_top_logprobs == other.raw_top_logprobs or self.top_logprobs == other.top_logprobs
-        )
+        same = super().__eq__(other)
+        if same is not True or not isinstance(other, TokenLogprob):
+            return same
+        return self.raw_top_logprobs == other.raw_top_logprobs or self.top_logprobs == other.top_logprobs
 
     def __hash__(self) -> int:
         return super().__hash__()
@@ -204,181 +262,105 @@ class TokenLogprob(_Record, frozen=True, gc=False, eq=False, forbid_unknown_fiel
 
 
 class _LaxToken(TokenLogprob, frozen=True, gc=False, eq=False, forbid_unknown_fields=False):
-    """A sampled token with keys nxlog does not know."""
+    """How a sampled token with keys nxlog does not know is read."""
 
 
 class _LaxTop(TopLogprob, frozen=True, gc=False, eq=False, forbid_unknown_fields=False):
-    """An alternative with keys nxlog does not know."""
+    """How an alternative with keys nxlog does not know is read."""
 
 
 _R = TypeVar("_R", bound=_Record)
-_BROKEN = (msgspec.DecodeError, UnicodeDecodeError)  # the first is also the base of ValidationError
-
-_split = msgspec.json.Decoder(list[Raw]).decode
-_integers = msgspec.json.Decoder(list[int]).decode
 
 
-def _decode_bytes(raw: Raw) -> bytes | None:
-    if raw == NULL:
-        return None
-    try:
-        return bytes(_integers(raw))
-    except (msgspec.DecodeError, ValueError):
-        return None
-
-
-def _encode_bytes(value: bytes | None) -> Raw:
-    return NULL if value is None else Raw(json.dumps(list(value)).encode())
+def _comparable(logprob: float | None) -> float | str | None:
+    # NaN is a value here: two records that both hold it are the same record.
+    return "nan" if logprob is not None and math.isnan(logprob) else logprob
 
 
 def _short(logprob: float | None) -> str:
     return "None" if logprob is None else f"{logprob:.4g}"
 
 
-def _loads(text: bytes) -> Any:
-    """JSON with Python's leniency: NaN and Infinity literals, numbers beyond the range of a float, broken UTF-8."""
-    return json.loads(text.decode("utf-8", "replace"))
+# -- from JSON -------------------------------------------------------------------------------------------------------
 
 
-def _number(value: object) -> float | None:
-    if isinstance(value, str):
-        return _NON_FINITE.get(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
-def _integer(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _raw(value: object) -> Raw:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    try:
-        return Raw(text.encode())
-    except UnicodeEncodeError:  # half a surrogate pair, which JSON can only escape
-        return Raw(json.dumps(value, separators=(",", ":")).encode())
-
-
-def _bytes_from_object(value: object) -> Raw:
-    if isinstance(value, bytes):
-        return _encode_bytes(value)
-    if not isinstance(value, list):
-        return NULL
-    items = cast("list[object]", value)
-    return _raw(items) if all(isinstance(item, int) and 0 <= item <= 255 for item in items) else NULL
-
-
-_TOP_KEYS = frozenset({"token", "logprob", "bytes", "id", "token_id"})
-_TOKEN_KEYS = _TOP_KEYS | {"top_logprobs"}
-
-
-def _fields_from_object(record: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
+def record_from_object(value: object, kind: type[_R]) -> _R:
+    """A record from a parsed value of any quality."""
+    if isinstance(value, kind):
+        return value
+    if isinstance(value, _Record):
+        value = record_to_object(value)
+    if not isinstance(value, dict):
+        return kind(raw_source=_json.raw_of(value, _jsonable))
+    record = cast("dict[str, Any]", value)
     token = record.get("token")
-    raw_bytes = _bytes_from_object(record.get("bytes"))
     fields: dict[str, Any] = {
         "token": token if isinstance(token, str) else "",
-        "logprob": _number(record.get("logprob")),
-        "raw_bytes": raw_bytes,
-        "raw_id": _integer(record.get("id")),
-        "raw_token_id": _integer(record.get("token_id")),
+        "logprob": _json.number(record.get("logprob")),
+        "raw_bytes": _json.raw_of(record.get("bytes"), _jsonable),
+        "raw_id": _json.integer(record.get("id")),
+        "raw_token_id": _json.integer(record.get("token_id")),
     }
-    lost = (
-        record.keys() - known
-        or not (token is None or isinstance(token, str))
-        or (fields["logprob"] is None and record.get("logprob") is not None)
-        or (raw_bytes == NULL and record.get("bytes") is not None)
-    )
-    if lost:
-        fields["raw_source"] = _raw(_jsonable(record))
-    return fields
+    if kind is TokenLogprob and record.get("top_logprobs") is not None:
+        fields["raw_top_logprobs"] = _json.raw_of(record["top_logprobs"], _jsonable)
+    built = kind(**fields)
+    if all(built._holds(key, item) for key, item in record.items()):  # pyright: ignore[reportPrivateUsage]
+        return built
+    return kind(**fields, raw_source=_json.raw_of(record, _jsonable))
 
 
-def _jsonable(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: list(value) if isinstance(value, bytes) else value for key, value in record.items()}
+def _jsonable(value: object) -> object:
+    if isinstance(value, bytes):
+        return list(value)
+    if isinstance(value, _Record):
+        return record_to_object(value)
+    raise TypeError(f"{type(value).__name__} in a token record")
 
 
-def token_from_object(value: object) -> TokenLogprob:
-    """A sampled token from a parsed record of any quality."""
-    if isinstance(value, TokenLogprob):
-        return value
-    if not isinstance(value, dict):
-        return TokenLogprob(raw_source=_raw(value))
-    record = cast("dict[str, Any]", value)
-    alternatives = cast("object", record.get("top_logprobs"))
-    raw = _raw(cast("object", alternatives)) if isinstance(alternatives, list | dict) else EMPTY
-    return TokenLogprob(**_fields_from_object(record, _TOKEN_KEYS), raw_top_logprobs=raw)
-
-
-def top_from_object(value: object) -> TopLogprob:
-    """An alternative from a parsed record of any quality."""
-    if isinstance(value, TopLogprob):
-        return value
-    if not isinstance(value, dict):
-        return TopLogprob(raw_source=_raw(value))
-    return TopLogprob(**_fields_from_object(cast("dict[str, Any]", value), _TOP_KEYS))
-
-
-def _decode_one(raw: Raw, strict: type[_R], lax: type[_R], build: Callable[[object], _R]) -> _R:
+def _decode_one(raw: Raw, strict: type[_R], lax: type[_R]) -> _R:
     try:
         return msgspec.json.decode(raw, type=strict)
-    except msgspec.ValidationError:
+    except BROKEN:
         pass
     try:
         record = msgspec.json.decode(raw, type=lax)
-    except msgspec.ValidationError:
-        return build(_loads(bytes(raw)))
-    msgspec.structs.force_setattr(record, "raw_source", raw)
-    return record
+    except BROKEN:
+        return record_from_object(_json.loads_anything(raw), strict)
+    held = {name: getattr(record, name) for name in strict.__struct_fields__}
+    return strict(**held | {"raw_source": raw})
 
 
-def _decode_list(
-    raw: Raw,
-    *,
-    decode: Callable[[Raw], list[_R]],
-    one: Callable[[Raw], _R],
-    build: Callable[[object], _R],
-) -> list[_R]:
+def _decode_list(raw: Raw, *, decode: Callable[[Raw], list[_R]], strict: type[_R], lax: type[_R]) -> list[_R]:
     try:
         return decode(raw)
-    except _BROKEN:
+    except BROKEN:
         pass
     try:
-        return [one(item) for item in _split(raw)]
-    except _BROKEN:
+        return [_decode_one(item, strict, lax) for item in _json.split(raw)]
+    except BROKEN:
         pass
-    return [build(item) for item in as_list(_loads(bytes(raw)))]
-
-
-def as_list(value: object) -> list[Any]:
-    """A channel's records: a list as it is, a lone object wrapped, anything else nothing."""
-    if isinstance(value, list):
-        return cast("list[Any]", value)
-    return [value] if isinstance(value, dict) else []
+    return [record_from_object(item, strict) for item in as_list(_json.loads_anything(raw))]
 
 
 decode_tokens: Callable[[Raw], list[TokenLogprob]] = partial(
-    _decode_list,
-    decode=msgspec.json.Decoder(list[TokenLogprob]).decode,
-    one=partial(_decode_one, strict=TokenLogprob, lax=_LaxToken, build=token_from_object),
-    build=token_from_object,
+    _decode_list, decode=msgspec.json.Decoder(list[TokenLogprob]).decode, strict=TokenLogprob, lax=_LaxToken
 )
-"""Sampled tokens from the JSON of a channel; never raises for well-formed JSON in Python's lenient sense."""
+"""Sampled tokens from the JSON of a channel; never raises for what a server sent."""
 
 decode_alternatives: Callable[[Raw], list[TopLogprob]] = partial(
-    _decode_list,
-    decode=msgspec.json.Decoder(list[TopLogprob]).decode,
-    one=partial(_decode_one, strict=TopLogprob, lax=_LaxTop, build=top_from_object),
-    build=top_from_object,
+    _decode_list, decode=msgspec.json.Decoder(list[TopLogprob]).decode, strict=TopLogprob, lax=_LaxTop
 )
 """Alternatives from the JSON of ``top_logprobs``; null and anything that is no list of records give ``[]``."""
 
 
-def record_to_object(record: TokenLogprob | TopLogprob) -> dict[str, Any]:
-    """The record in OpenAI's shape, with ``token_id`` where it is known and unknown keys behind."""
+# -- to JSON ---------------------------------------------------------------------------------------------------------
+
+
+def record_to_object(record: _Record) -> dict[str, Any]:
+    """The record in OpenAI's shape, with ``token_id`` where it is known and unknown keys behind.
+
+    A known key whose value had the wrong type is null, as a reader of that shape expects it.
+    """
     data = record.bytes
     out: dict[str, Any] = {
         "token": record.token,
@@ -392,19 +374,28 @@ def record_to_object(record: TokenLogprob | TopLogprob) -> dict[str, Any]:
     return out | {key: value for key, value in record.extra.items() if key not in out}
 
 
-def json_safe(value: Any) -> Any:
-    """The same with non-finite floats as the strings JSON has no number for; they are read back as numbers."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return {key: json_safe(item) for key, item in cast("dict[str, Any]", value).items()}
-    if isinstance(value, list):
-        return [json_safe(item) for item in cast("list[Any]", value)]
-    return value
-
-
 def encode_alternatives(alternatives: Iterable[TopLogprob]) -> Raw:
     """The JSON that ``decode_alternatives`` reads back to equal records."""
-    # A record that keeps its own JSON may hold values that its fields cannot.
-    parts = [_raw(record_to_object(top)) if top.raw_source == NULL else top.raw_source for top in alternatives]
-    return Raw(b"[" + b",".join(bytes(part) for part in parts) + b"]")
+    return Raw(b"[" + b",".join(map(_encode_one, alternatives)) + b"]")
+
+
+def _encode_one(top: TopLogprob) -> bytes:
+    if top.raw_source != NULL:
+        return bytes(top.raw_source)
+    known = {"token": top.token, "logprob": top.logprob, "token_id": top.token_id}
+    text = bytes(_json.raw_of({key: value for key, value in known.items() if value is not None}))
+    # The bytes as they are: also those of a placeholder, and what is no list of bytes.
+    return text if top.raw_bytes == NULL else text[:-1] + b',"bytes":' + bytes(top.raw_bytes) + b"}"
+
+
+def record_json_schema(kind: type[_Record]) -> dict[str, Any]:
+    """JSON schema of a serialized record."""
+    properties: dict[str, Any] = {
+        "token": {"type": "string"},
+        "logprob": {"anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}, {"type": "null"}]},
+        "bytes": {"anyOf": [{"type": "array", "items": {"type": "integer"}}, {"type": "null"}]},
+        "token_id": {"type": "integer"},
+    }
+    if issubclass(kind, TokenLogprob):
+        properties["top_logprobs"] = {"type": "array", "items": record_json_schema(TopLogprob)}
+    return {"type": "object", "properties": properties, "required": ["token", "logprob", "bytes"]}

@@ -8,13 +8,14 @@ logprobs are natural logarithms. The records are lazy (see ``TokenLogprob``) and
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, overload
 
 from pydantic_core import core_schema
 
 from nxlog._columns import Columns, CompactTokens, columns_of
-from nxlog._records import TokenLogprob, TopLogprob, as_list, json_safe, record_to_object, token_from_object
+from nxlog._records import TokenLogprob, TopLogprob, as_list, record_to_object, token_from_object
 
 if TYPE_CHECKING:
     from typing import Self
@@ -142,7 +143,7 @@ class _Channels(Sequence[TokenLogprob]):
             for name in CHANNELS
             if name == "content" or self.channel(name) is not None
         }
-        return json_safe(out) if mode == "json" else out
+        return _json_safe(out) if mode == "json" else out
 
     def model_dump_json(self, *, indent: int | None = None) -> str:
         """The same as strict JSON."""
@@ -181,6 +182,17 @@ class StreamLogprobsDelta(_Channels):
     """The token records of one chunk of a stream: zero, one or many, whatever text the chunk carries."""
 
     __slots__ = ()
+
+
+def _json_safe(value: Any) -> Any:
+    """The same with non-finite floats as the strings JSON has no number for; they are read back as numbers."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _json_safe(item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_json_safe(item) for item in cast("list[Any]", value)]
+    return value
 
 
 def _rebuild(cls: type[_Channels], content: Any, refusal: Any, reasoning: Any) -> _Channels:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from nxlog.accumulate import accumulate
 from nxlog.errors import BadRequestError, ServerError, StatusError
-from nxlog.logprobs import LogprobsData
-from nxlog.response import ChatResponse
 from nxlog.wire import get_wire
 from nxlog.wire.errors import RefusalKind, classify_refusal
+
+if TYPE_CHECKING:
+    from nxlog.logprobs import LogprobsData
+    from nxlog.response import ChatResponse
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 PATHS = {"/chat/completions": "openai-chat", "/messages": "anthropic-messages"}

@@ -1,4 +1,4 @@
-"""What servers say when they refuse. The bodies in the cassettes are real; the sentences below are those servers use."""
+"""What servers say when they refuse. The bodies in the cassettes are real; the sentences are such as servers use."""
 
 from __future__ import annotations
 

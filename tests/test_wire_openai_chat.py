@@ -112,7 +112,7 @@ MESSAGES: list[dict[str, Any]] = [
     {"role": "developer", "content": "Be kind."},
     {"role": "user", "content": "Hi", "name": "ada"},
     {"role": "user", "content": [{"type": "text", "text": "What is this?"}]},
-    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}}]},
+    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a.org/a.png", "detail": "low"}}]},
     {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}]},
     {"role": "user", "content": [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}]},
     {"role": "user", "content": ""},
@@ -230,7 +230,7 @@ def test_flat_error_with_a_value_of_a_wrong_type_is_still_an_error() -> None:
         WIRE.decode(b'{"object":"error","message":"logprobs are off","code":400,"id":5}')
 
 
-TOP = '{"token":"a","logprob":-1.0,"bytes":null,"top_logprobs":[{"token":%s,"logprob":-2.0},{"token":"b","logprob":-3.0}]}'
+TOP = '{"token":"a","logprob":-1.0,"top_logprobs":[{"token":%s,"logprob":-2.0},{"token":"b","logprob":-3.0}]}'
 
 
 @pytest.mark.parametrize(
