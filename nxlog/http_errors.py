@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -127,11 +128,9 @@ def translate(error: Exception, place: Place) -> NxlogError | None:
     if isinstance(error, httpx.HTTPStatusError):
         status = error.response.status_code
         return error_class(status)(f"http_client raised for status {status} from {place}", status_code=status)
-    if isinstance(error, httpx.TimeoutException) and not _is_mislabeled(error):
+    kind = _relabeled(error) or _lookup(error, _CLASSES)
+    if kind is TimeoutError:
         return expired(place, _lookup(error, _TIMEOUT_KINDS))
-    kind = _lookup(error, _CLASSES)
-    if isinstance(error, httpx.TimeoutException):
-        kind = NetworkError
     if kind is None:
         if type(error).__module__.partition(".")[0] != "aiohttp":
             return None
@@ -175,14 +174,15 @@ def expired(place: Place, kind: str | None) -> TimeoutError:
     return TimeoutError(f"{doing} in timeout.{kind}={own:g} s: {place}")
 
 
-def _is_mislabeled(error: httpx.TimeoutException) -> bool:
-    """Whether httpx-aiohttp calls a lost connection a timeout, as it does in 0.2."""
+def _relabeled(error: Exception) -> type[NxlogError] | None:
+    """What a lost connection really is: httpx-aiohttp 0.2 calls it a timeout while connecting."""
     cause = error.__cause__
-    return (
-        cause is not None
-        and type(cause).__module__.startswith("aiohttp")
-        and not isinstance(cause, builtins.TimeoutError)
-    )
+    if cause is None or not isinstance(error, httpx.ConnectTimeout) or isinstance(cause, builtins.TimeoutError):
+        return None
+    names = {f"{cls.__module__.partition('.')[0]}.{cls.__name__}" for cls in type(cause).__mro__}
+    if "aiohttp.ClientConnectorError" in names:
+        return ConnectError
+    return NetworkError if "aiohttp.ClientConnectionError" in names else None
 
 
 def _lookup(error: Exception, table: Mapping[type[Exception], T]) -> T | None:
@@ -191,11 +191,19 @@ def _lookup(error: Exception, table: Mapping[type[Exception], T]) -> T | None:
 
 def _clean(error: Exception, place: Place) -> str:
     """Bound the text of an error and take out everything that may be secret."""
-    text = str(error).partition("\n")[0]
-    if place.url in text:
-        text = text.replace(place.url, bare_url(place.url))
-    for value in place.headers.values():
-        for part in (value, *value.split()):
-            if len(part) > 7:  # shorter parts are words such as "Bearer"
-                text = text.replace(part, "***")
+    if type(error).__module__.startswith("aiohttp"):
+        return f" ({type(error).__name__})"  # its text quotes the URL in a spelling of its own
+    text = str(error).partition("\n")[0].replace(place.url, bare_url(place.url))
+    secrets = set(re.split("[ =&:]", f"{' '.join(place.headers.values())} {_hidden_part(place.url)}"))
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) > 7:  # shorter ones are words such as "Bearer"
+            text = text.replace(secret, "***")
     return f" ({text[:_MAX_TEXT]})" if text else ""
+
+
+def _hidden_part(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    return f"{parts.netloc.rpartition('@')[0]} {parts.query} {parts.fragment}"
