@@ -7,17 +7,20 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, TypeGuard, cast, overload
 
 import msgspec
 
-from nxlog._records import EMPTY, NULL, TokenLogprob, TopLogprob, encode_alternatives
+from nxlog._json import EMPTY, NULL
+from nxlog._records import TokenLogprob, TopLogprob, encode_alternatives
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 NO_ID = -1
 """Stands in an id column for a record whose id the server did not send."""
+
+_INT64 = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,11 @@ def _ids(records: Sequence[TokenLogprob | TopLogprob]) -> array[int] | None:
     ids = [record.token_id for record in records]
     if all(token_id is None for token_id in ids):
         return None
-    return array("q", [NO_ID if token_id is None else token_id for token_id in ids])
+    return array("q", [token_id if _fits(token_id) else NO_ID for token_id in ids])
+
+
+def _fits(token_id: int | None) -> TypeGuard[int]:
+    return token_id is not None and -_INT64 <= token_id < _INT64
 
 
 def columns_of(tokens: Sequence[TokenLogprob]) -> Columns:
@@ -86,22 +93,33 @@ class _Side:
         self.text = array("L", [table.setdefault((r.token, bytes(r.raw_bytes)), len(table)) for r in records])
         self.values = _values(records)
         self.ids = _ids(records)
-        # What the columns cannot say: missing is not NaN, and keys that nxlog does not know.
-        self.odd = {
-            i: (r.logprob, r.raw_source) for i, r in enumerate(records) if r.logprob is None or r.raw_source != NULL
-        }
+        self.odd = {i: odd for i, record in enumerate(records) if (odd := _odd(record))}
 
     def fields(self, i: int, table: list[tuple[str, bytes]]) -> dict[str, Any]:
         token, raw_bytes = table[self.text[i]]
-        logprob, source = self.odd.get(i, (self.values[i], NULL))
         token_id = NO_ID if self.ids is None else self.ids[i]
         return {
             "token": token,
-            "logprob": logprob,
+            "logprob": self.values[i],
             "raw_bytes": msgspec.Raw(raw_bytes),
             "raw_token_id": None if token_id == NO_ID else token_id,
-            "raw_source": source,
+            **self.odd.get(i, {}),
         }
+
+
+def _odd(record: TokenLogprob | TopLogprob) -> dict[str, Any]:
+    """What columns cannot say: missing is not NaN, strange ids, and JSON that nxlog does not know."""
+    odd: dict[str, Any] = {}
+    if record.logprob is None:
+        odd["logprob"] = None
+    token_id = record.token_id
+    if token_id is not None and (token_id == NO_ID or not _fits(token_id)):
+        odd["raw_token_id"] = token_id
+    if record.raw_source != NULL:
+        odd["raw_source"] = record.raw_source.copy()
+    if isinstance(record, TokenLogprob) and bytes(record.raw_top_logprobs)[:1] not in b"[{n":
+        odd["raw_top_logprobs"] = record.raw_top_logprobs.copy()
+    return odd
 
 
 class CompactTokens(Sequence[TokenLogprob]):
@@ -132,8 +150,8 @@ class CompactTokens(Sequence[TokenLogprob]):
     def _record(self, i: int) -> TokenLogprob:
         first, last = self._offsets[i], self._offsets[i + 1]
         tops = [TopLogprob(**self._tops.fields(j, self._table)) for j in range(first, last)]
-        raw = encode_alternatives(tops) if tops else EMPTY
-        return TokenLogprob(**self._tokens.fields(i, self._table), raw_top_logprobs=raw)
+        fields: dict[str, Any] = {"raw_top_logprobs": encode_alternatives(tops) if tops else EMPTY}
+        return TokenLogprob(**(fields | self._tokens.fields(i, self._table)))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence):

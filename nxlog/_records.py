@@ -79,11 +79,9 @@ class _Record(Struct, frozen=True, gc=False, eq=False, forbid_unknown_fields=Tru
     def extra(self) -> dict[str, Any]:
         """Keys of the record that nxlog does not know, and known keys whose value has the wrong type."""
         if self.raw_source == NULL:
-            return {key: value for key, value in self._undecoded() if not self._holds(key, value)}
+            return dict(self._undecoded())
         source = _json.loads_anything(self.raw_source)
-        if not isinstance(source, dict):
-            return {"": source}
-        record = cast("dict[str, Any]", source)
+        record = cast("dict[str, Any]", source if isinstance(source, dict) else {"": source})
         return {key: value for key, value in record.items() if not self._holds(key, value)}
 
     def _undecoded(self) -> Iterable[tuple[str, object]]:
@@ -128,7 +126,7 @@ class _Record(Struct, frozen=True, gc=False, eq=False, forbid_unknown_fields=Tru
         """
         if not isinstance(value, _Record | dict):
             raise ValueError(f"{cls.__name__}: expected an object with 'token', got {type(value).__name__}")
-        return record_from_object(value, cls)
+        return record_from_object(cast("object", value), cls)
 
     @classmethod
     def model_validate_json(cls, text: str | Bytes) -> Self:
@@ -137,7 +135,7 @@ class _Record(Struct, frozen=True, gc=False, eq=False, forbid_unknown_fields=Tru
         Raises:
             ValueError: not JSON, or not an object.
         """
-        return cls.model_validate(_json.loads(text.encode(errors="replace") if isinstance(text, str) else text))
+        return cls.model_validate(_json.loads(_json.utf8(text)))
 
     def model_dump(self, *, mode: Literal["python", "json"] = "python") -> dict[str, Any]:
         """The record in OpenAI's shape, with ``token_id`` where it is known and unknown keys behind."""
@@ -304,7 +302,7 @@ def record_from_object(value: object, kind: type[_R]) -> _R:
     if kind is TokenLogprob and record.get("top_logprobs") is not None:
         fields["raw_top_logprobs"] = _json.raw_of(record["top_logprobs"], _jsonable)
     built = kind(**fields)
-    if all(built._holds(key, item) for key, item in record.items()):  # pyright: ignore[reportPrivateUsage]
+    if all(built._holds(key, item) for key, item in record.items()):  # noqa: SLF001 - of this module  # pyright: ignore
         return built
     return kind(**fields, raw_source=_json.raw_of(record, _jsonable))
 
@@ -326,8 +324,9 @@ def _decode_one(raw: Raw, strict: type[_R], lax: type[_R]) -> _R:
         record = msgspec.json.decode(raw, type=lax)
     except BROKEN:
         return record_from_object(_json.loads_anything(raw), strict)
-    held = {name: getattr(record, name) for name in strict.__struct_fields__}
-    return strict(**held | {"raw_source": raw})
+    held: dict[str, Any] = {name: getattr(record, name) for name in strict.__struct_fields__}
+    held["raw_source"] = raw
+    return strict(**held)
 
 
 def _decode_list(raw: Raw, *, decode: Callable[[Raw], list[_R]], strict: type[_R], lax: type[_R]) -> list[_R]:

@@ -7,15 +7,22 @@ logprobs are natural logarithms. The records are lazy (see ``TokenLogprob``) and
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, overload
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
+import msgspec
 from pydantic_core import core_schema
 
+from nxlog import _json
 from nxlog._columns import Columns, CompactTokens, columns_of
-from nxlog._records import TokenLogprob, TopLogprob, as_list, record_to_object, token_from_object
+from nxlog._records import (
+    TokenLogprob,
+    TopLogprob,
+    decode_tokens,
+    record_from_object,
+    record_json_schema,
+    record_to_object,
+)
 
 if TYPE_CHECKING:
     from typing import Self
@@ -33,8 +40,6 @@ class _Channels(Sequence[TokenLogprob]):
     """Token records by channel; as a sequence it is the content channel."""
 
     __slots__ = ("_content", "_reasoning", "_refusal")
-
-    _title: ClassVar[str]
 
     def __init__(
         self,
@@ -85,6 +90,9 @@ class _Channels(Sequence[TokenLogprob]):
     def __getitem__(self, index: int | slice) -> TokenLogprob | Sequence[TokenLogprob]:
         return self.content[index]
 
+    def __iter__(self) -> Iterator[TokenLogprob]:
+        return iter(self.content)
+
     def __bool__(self) -> bool:
         """Whether any channel has a record; a refusal alone counts."""
         return any(self.channel(name) for name in CHANNELS)
@@ -95,7 +103,7 @@ class _Channels(Sequence[TokenLogprob]):
         return all(_same(self.channel(name), other.channel(name)) for name in CHANNELS)
 
     def __hash__(self) -> int:
-        return hash(tuple(token.logprob for token in self.content))
+        return hash(tuple(self.content))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self._content, self._refusal, self._reasoning)
@@ -125,12 +133,18 @@ class _Channels(Sequence[TokenLogprob]):
 
     @classmethod
     def model_validate_json(cls, text: str | bytes) -> Self:
-        """From JSON; NaN and Infinity literals are understood.
+        """From JSON, as lazily as from a server; NaN and Infinity literals are understood.
 
         Raises:
             ValueError: not JSON, or not the shape.
         """
-        return cls.model_validate(json.loads(text))
+        data = _json.utf8(text)
+        try:
+            parts = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        except _json.BROKEN:
+            return cls.model_validate(_json.loads(data))
+        decoded = {key: None if part == _json.NULL else decode_tokens(part) for key, part in parts.items()}
+        return cls(**_by_channel(decoded))
 
     def model_dump(self, *, mode: Literal["python", "json"] = "python") -> dict[str, Any]:
         """OpenAI's object. Channels the server did not send are left out, except ``content``, which is then null.
@@ -143,14 +157,11 @@ class _Channels(Sequence[TokenLogprob]):
             for name in CHANNELS
             if name == "content" or self.channel(name) is not None
         }
-        return _json_safe(out) if mode == "json" else out
+        return _json.json_safe(out) if mode == "json" else out
 
     def model_dump_json(self, *, indent: int | None = None) -> str:
         """The same as strict JSON."""
-        separators = None if indent else (",", ":")
-        return json.dumps(
-            self.model_dump(mode="json"), ensure_ascii=False, allow_nan=False, indent=indent, separators=separators
-        )
+        return _json.dumps(self.model_dump(), indent=indent)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
@@ -184,17 +195,6 @@ class StreamLogprobsDelta(_Channels):
     __slots__ = ()
 
 
-def _json_safe(value: Any) -> Any:
-    """The same with non-finite floats as the strings JSON has no number for; they are read back as numbers."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return {key: _json_safe(item) for key, item in cast("dict[str, Any]", value).items()}
-    if isinstance(value, list):
-        return [_json_safe(item) for item in cast("list[Any]", value)]
-    return value
-
-
 def _rebuild(cls: type[_Channels], content: Any, refusal: Any, reasoning: Any) -> _Channels:
     return cls(content, refusal=refusal, reasoning=reasoning)
 
@@ -205,27 +205,29 @@ def _same(a: Sequence[TokenLogprob] | None, b: Sequence[TokenLogprob] | None) ->
     return len(a) == len(b) and all(x == y for x, y in zip(a, b, strict=True))
 
 
-def channels_from_object(value: dict[str, Any]) -> dict[str, list[TokenLogprob] | None]:
+def channels_from_object(value: dict[str, Any]) -> dict[Channel, list[TokenLogprob] | None]:
     """Channels of a parsed ``logprobs`` object of any quality: null stays None, a lone record is wrapped."""
-    return {
-        _ALIASES[key]: None if part is None else [token_from_object(item) for item in as_list(part)]
-        for key, part in value.items()
-        if key in _ALIASES
-    }
+    return _by_channel({key: _tokens_from_object(part) for key, part in value.items() if key in _ALIASES})
+
+
+def _tokens_from_object(part: object) -> list[TokenLogprob] | None:
+    if part is None:
+        return None
+    items = part if isinstance(part, CompactTokens) else _json.as_list(part)
+    return [record_from_object(item, TokenLogprob) for item in items]
+
+
+def _by_channel(parts: dict[str, list[TokenLogprob] | None]) -> dict[Channel, list[TokenLogprob] | None]:
+    out: dict[Channel, list[TokenLogprob] | None] = {}
+    for key, part in parts.items():
+        name = _ALIASES.get(key)
+        if name is not None:
+            # Where a server sends a channel under both of its names, one of the two is empty.
+            out[name] = out.get(name) or part
+    return out
 
 
 def channels_json_schema(title: str) -> dict[str, Any]:
     """JSON schema of the serialized form."""
-    record: dict[str, Any] = {
-        "type": "object",
-        "properties": {
-            "token": {"type": "string"},
-            "logprob": {"anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}, {"type": "null"}]},
-            "bytes": {"anyOf": [{"type": "array", "items": {"type": "integer"}}, {"type": "null"}]},
-            "token_id": {"type": "integer"},
-        },
-        "required": ["token", "logprob", "bytes"],
-    }
-    token = {**record, "properties": {**record["properties"], "top_logprobs": {"type": "array", "items": record}}}
-    channel = {"anyOf": [{"type": "array", "items": token}, {"type": "null"}]}
+    channel = {"anyOf": [{"type": "array", "items": record_json_schema(TokenLogprob)}, {"type": "null"}]}
     return {"title": title, "type": "object", "properties": dict.fromkeys(CHANNELS, channel)}

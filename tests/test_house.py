@@ -24,6 +24,7 @@ TYPES = {
     "logprobs",
     "warnings",
     "errors",
+    "_json",
     "_records",
     "_columns",
     "exchange",

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 from msgspec import Raw, Struct
 
-from nxlog._records import NULL, TokenLogprob, as_list
+from nxlog._json import NULL, as_list
+from nxlog._records import TokenLogprob
 from nxlog.errors import DecodeError, IncompleteStreamError
 from nxlog.logprobs import LogprobsData, StreamLogprobsDelta, channels_from_object
 from nxlog.request import FunctionCall, ToolCall
