@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, TypeVar, cast
 
 import msgspec
 from msgspec import Raw, Struct, field
@@ -179,7 +179,7 @@ class TopLogprob(_Record, frozen=True, gc=False, eq=False, forbid_unknown_fields
     def build(
         cls,
         token: str,
-        logprob: float | None,
+        logprob: SupportsFloat | None,
         *,
         bytes: Bytes | None = None,  # noqa: A002 - the record's own key
         token_id: int | None = None,
@@ -213,7 +213,7 @@ class TokenLogprob(_Record, frozen=True, gc=False, eq=False, forbid_unknown_fiel
     def build(
         cls,
         token: str,
-        logprob: float | None,
+        logprob: SupportsFloat | None,
         *,
         bytes: Bytes | None = None,  # noqa: A002 - the record's own key
         token_id: int | None = None,
@@ -246,8 +246,7 @@ class TokenLogprob(_Record, frozen=True, gc=False, eq=False, forbid_unknown_fiel
         return super()._holds(key, value)
 
     def __eq__(self, other: object) -> bool:
-        same = super().__eq__(other)
-        if same is not True or not isinstance(other, TokenLogprob):
+        if (same := super().__eq__(other)) is not True or not isinstance(other, TokenLogprob):
             return same
         return self.raw_top_logprobs == other.raw_top_logprobs or self.top_logprobs == other.top_logprobs
 
