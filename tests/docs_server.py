@@ -1,0 +1,120 @@
+"""A server on the loopback interface that answers with recorded bytes, for the snippets of the documentation.
+
+It picks the recording that fits a request best: the provider by the address, then the mode (whole or stream), the
+fields, and the model. An error is answered only to a request for a model that some recording was refused for.
+
+Snippets name real addresses. ``redirected`` leads the loopback ports on which engines listen by convention to this
+server; hosted providers get their address from a registry directory (see ``test_docs``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Self
+
+from tests.conformance.cassettes import CASES, Case
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    import pytest
+
+ENGINE_PORTS = {8000: "vllm", 8080: "llamacpp", 30000: "sglang"}
+"""Where engines listen by convention, which is what the documentation writes."""
+
+
+class DocsServer:
+    """Serves recordings until closed; ``served`` has what was asked of it, as provider and cassette name."""
+
+    def __init__(self) -> None:
+        self.served: list[tuple[str, str]] = []
+        self.faults: list[str] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                provider = outer.provider_of(self.path, self.headers["host"])
+                case = best_recording(provider, self.path.rpartition("/v1")[2], body)
+                if case is None:
+                    outer.faults.append(f"no recording of {provider!r} for {self.path} {body}")
+                    self.send_error(500, "no recording")
+                    return
+                outer.served.append((provider, case.name))
+                content = case.reply.encode()
+                self.send_response(case.status)
+                streamed = case.stream and case.status == 200
+                self.send_header("content-type", "text/event-stream" if streamed else "application/json")
+                self.send_header("content-length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class
+                """Nothing goes to stderr."""
+
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """A client that hangs up early is no error here; a missing recording is in ``faults``."""
+
+        self._http = Server(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        self.port: int = self._http.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    def provider_of(self, path: str, host: str) -> str:
+        """The provider that an address means: ``/<id>/v1/...`` here, or the port the client believes it talks to."""
+        _, _, port = host.rpartition(":")
+        return ENGINE_PORTS.get(int(port) if port.isdigit() else 0) or path.split("/")[1]
+
+    @contextlib.contextmanager
+    def redirected(self, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+        """While it lasts, connections to the conventional ports of engines arrive here."""
+        connect = socket.socket.connect
+
+        def lead(sock: socket.socket, address: Any) -> None:
+            if sock.family == socket.AF_INET and address[1] in ENGINE_PORTS:
+                address = ("127.0.0.1", self.port)
+            connect(sock, address)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(socket.socket, "connect", lead)
+            yield
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+
+def best_recording(provider: str, path: str, body: dict[str, Any]) -> Case | None:
+    """The recording whose request is most like this one; None when the provider has none for it."""
+    wire = "anthropic-messages" if path.endswith("/messages") else "openai-chat"
+    cases = [case for case in CASES if case.provider == provider and case.wire == wire]
+    answered = [case for case in cases if case.status == 200 and not case.name.startswith("err_")]
+    known = {case.body["model"] for case in answered}
+    refused = [case for case in cases if case.status >= 400 and case.body.get("model") == body["model"]]
+    if refused and body["model"] not in known:
+        return refused[0]
+    fitting = [case for case in answered if case.stream == bool(body.get("stream"))]
+    return max(fitting, key=lambda case: _likeness(case.body, body), default=None)
+
+
+# Fields that do not decide about the shape of a reply.
+_PLAIN = {"model", "messages", "temperature", "top_p", "seed", "max_tokens", "max_completion_tokens", "stream_options"}
+
+
+def _likeness(recorded: dict[str, Any], asked: dict[str, Any]) -> int:
+    shape = (recorded.keys() ^ asked.keys()) - _PLAIN
+    same = sum(recorded[key] == asked[key] for key in recorded.keys() & asked.keys())
+    return same - 20 * len(shape)
