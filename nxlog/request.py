@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Self
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
@@ -15,11 +25,18 @@ ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "
 
 
 class _Part(BaseModel):
+    """Base of everything inside a request."""
+
     # Inputs can be long and private: errors name the field and the rule, not the value.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
-class TextPart(_Part):
+class _OpenPart(_Part):
+    # Providers hang keys of their own on parts (cache_control, ...), which go along.
+    model_config = ConfigDict(extra="allow")
+
+
+class TextPart(_OpenPart):
     """Text inside a message of parts."""
 
     type: Literal["text"] = "text"
@@ -33,17 +50,15 @@ class ImageURL(_Part):
     detail: Literal["auto", "low", "high"] | None = None
 
 
-class ImagePart(_Part):
+class ImagePart(_OpenPart):
     """An image inside a message of parts."""
 
     type: Literal["image_url"] = "image_url"
     image_url: ImageURL
 
 
-class OtherPart(BaseModel):
+class OtherPart(_OpenPart):
     """Any other part (audio, file, ...), passed on as it is."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 
     type: str
 
@@ -87,7 +102,7 @@ class JsonSchemaFormat(_Part):
     json_schema: dict[str, Any] = Field(alias="schema")
     strict: bool | None = None
 
-    model_config = ConfigDict(populate_by_name=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(populate_by_name=True)
 
 
 class ResponseFormat(_Part):
@@ -103,14 +118,37 @@ class ResponseFormat(_Part):
         return self
 
 
-Part = Annotated[TextPart | ImagePart | OtherPart, Field(union_mode="left_to_right")]
+def _kind_of_part(value: object) -> str:
+    kind = cast("dict[str, object]", value).get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return f"({kind})" if kind in {"text", "image_url"} else "(other)"
+
+
+def _kind_of_content(value: object) -> str:
+    return "(parts)" if isinstance(value, list) else "(text)"
+
+
+# Told apart beforehand, so that a mistake is reported once and no misspelled part passes as an unknown one. The
+# parentheses mark what is no field in the place of an error.
+Part = Annotated[
+    Annotated[TextPart, Tag("(text)")]
+    | Annotated[ImagePart, Tag("(image_url)")]
+    | Annotated[OtherPart, Tag("(other)")],
+    Discriminator(_kind_of_part),
+]
+ToolChoice = Annotated[
+    Annotated[Literal["auto", "none", "required"], Tag("(word)")] | Annotated[dict[str, Any], Tag("(tool)")],
+    Discriminator(lambda value: "(tool)" if isinstance(value, dict) else "(word)"),
+]
+Content = Annotated[
+    Annotated[str, Tag("(text)")] | Annotated[list[Part], Tag("(parts)")], Discriminator(_kind_of_content)
+]
 
 
 class Message(_Part):
     """One message. Tool results have role ``tool`` and the ``tool_call_id`` they answer."""
 
     role: Role
-    content: str | list[Part] | None = None
+    content: Content | None = None
     name: str | None = None
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
@@ -144,6 +182,15 @@ def _strictly(kind: type, rule: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _not_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number, got bool")
+    return value
+
+
+_NO_BOOL = BeforeValidator(_not_bool)
+
+
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -158,31 +205,32 @@ class ChatRequest(BaseModel):
         pydantic.ValidationError: a field is unknown or breaks its rule; the error names both.
     """
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
-        arbitrary_types_allowed=False,
+        # JSON has no numbers for them.
+        allow_inf_nan=False,
     )
 
     model: Annotated[str, Field(min_length=1)]
     """``"provider/model"``, or a bare model name with ``Client(provider=...)``."""
     messages: Annotated[list[Message], Field(min_length=1)]
     """The conversation, oldest first; dicts or ``Message``."""
-    temperature: Annotated[float | None, Field(ge=0)] = None
-    top_p: Annotated[float | None, Field(ge=0, le=1)] = None
-    max_tokens: Annotated[int | None, Field(ge=1)] = None
+    temperature: Annotated[float | None, Field(ge=0), _NO_BOOL] = None
+    top_p: Annotated[float | None, Field(ge=0, le=1), _NO_BOOL] = None
+    max_tokens: Annotated[int | None, Field(ge=1), _NO_BOOL] = None
     """Upper limit of generated tokens, reasoning included where the provider counts it."""
     stop: Annotated[list[str] | None, BeforeValidator(_as_list)] = None
     """Texts at which generation ends; one string is a list of one."""
-    seed: int | None = None
-    n: Annotated[int | None, Field(ge=1)] = None
+    seed: Annotated[int | None, _NO_BOOL] = None
+    n: Annotated[int | None, Field(ge=1), _NO_BOOL] = None
     """How many choices to generate."""
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
+    presence_penalty: Annotated[float | None, _NO_BOOL] = None
+    frequency_penalty: Annotated[float | None, _NO_BOOL] = None
     tools: list[Tool] | None = None
-    tool_choice: Literal["auto", "none", "required"] | dict[str, Any] | None = None
+    tool_choice: ToolChoice | None = None
     """Which tool to call; a dict names one in OpenAI's shape."""
     response_format: ResponseFormat | None = None
     reasoning_effort: ReasoningEffort | None = None
@@ -193,6 +241,30 @@ class ChatRequest(BaseModel):
     provider_options: Annotated[dict[str, Any] | None, Field(repr=False)] = None
     """Keys passed on as they are, for what nxlog has no field for. Never logprobs."""
 
+    if TYPE_CHECKING:
+        # What the fields take, which is more than what they hold.
+        def __init__(  # noqa: PLR0913 - one for each field
+            self,
+            *,
+            model: str,
+            messages: Sequence[Message | Mapping[str, Any]],
+            temperature: float | None = None,
+            top_p: float | None = None,
+            max_tokens: int | None = None,
+            stop: str | Sequence[str] | None = None,
+            seed: int | None = None,
+            n: int | None = None,
+            presence_penalty: float | None = None,
+            frequency_penalty: float | None = None,
+            tools: Sequence[Tool | Mapping[str, Any]] | None = None,
+            tool_choice: Literal["auto", "none", "required"] | dict[str, Any] | None = None,
+            response_format: ResponseFormat | Mapping[str, Any] | None = None,
+            reasoning_effort: ReasoningEffort | None = None,
+            logprobs: bool | None = None,
+            top_logprobs: int | None = None,
+            provider_options: dict[str, Any] | None = None,
+        ) -> None: ...
+
     @model_validator(mode="before")
     @classmethod
     def _alternatives_imply_logprobs(cls, value: Any) -> Any:
@@ -201,9 +273,14 @@ class ChatRequest(BaseModel):
         given = cast("dict[str, Any]", value)
         if given.get("top_logprobs") is None or given.get("logprobs") is True:
             return given
-        if given.get("logprobs") is False:
-            raise ValueError("'top_logprobs' is given together with logprobs=False; leave one of the two out")
         return {**given, "logprobs": True} if given.get("logprobs") is None else given
+
+    @field_validator("top_logprobs")
+    @classmethod
+    def _alternatives_need_logprobs(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and info.data.get("logprobs") is False:
+            raise ValueError("given together with logprobs=False; leave one of the two out")
+        return value
 
     def with_logprobs(self, logprobs: bool = True) -> ChatRequest:  # noqa: FBT001, FBT002 - reads as a sentence
         """The same request with logprobs on; ``with_logprobs(False)`` also forgets ``top_logprobs``."""
@@ -222,7 +299,7 @@ def describe_errors(errors: list[Mapping[str, Any]]) -> tuple[str, str]:
     """The first field pydantic complained about, and one line with every complaint and the kind of each value."""
     lines: list[str] = []
     for error in errors:
-        where = ".".join(str(part) for part in error["loc"]) or "request"
+        where = ".".join(part for part in map(str, error["loc"]) if not part.startswith("(")) or "request"
         message = str(error["msg"]).removeprefix("Value error, ")
         got = "" if "got" in message or error["type"] in {"missing", "value_error"} else _kind(error.get("input"))
         lines.append(f"{where}: {message}{got}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import AfterValidator, BaseModel, ConfigDict, PrivateAttr
 from pydantic_core import core_schema
 
+from nxlog import _json
 from nxlog.logprobs import LogprobsData, StreamLogprobsDelta
 from nxlog.request import ToolCall
 from nxlog.warnings import ParameterWarning
@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
 
 
+Text = Annotated[str, AfterValidator(_json.well_formed)]
+"""A text that can be written to a file or as JSON, whatever the server made of its surrogate pairs."""
+
+
 class Usage(BaseModel):
     """Tokens counted by the server. None is what it did not say."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -33,13 +37,13 @@ class Usage(BaseModel):
 class Choice(BaseModel):
     """One answer."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     index: int = 0
-    text: str = ""
+    text: Text = ""
     """The answer's text; ``""`` where the server sent none (a refusal, tool calls only)."""
-    refusal: str | None = None
-    reasoning: str | None = None
+    refusal: Text | None = None
+    reasoning: Text | None = None
     """The reasoning's text, where the server shows it."""
     tool_calls: list[ToolCall] = []
     finish_reason: str | None = None
@@ -51,7 +55,7 @@ class Choice(BaseModel):
 class ChatResponse(BaseModel):
     """A whole reply. The properties ``text, logprobs, ...`` are those of the first choice."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     id: str | None = None
     model: str = ""
@@ -69,7 +73,7 @@ class ChatResponse(BaseModel):
     @property
     def raw(self) -> dict[str, Any] | None:
         """The server's whole JSON body, parsed anew at each access; None for a stream."""
-        return None if self._body is None else json.loads(self._body)
+        return None if self._body is None else _json.loads(self._body)
 
     @property
     def _first(self) -> Choice:
@@ -184,17 +188,17 @@ class StreamChunk(msgspec.Struct, frozen=True):
             if value is None or value == ():
                 continue
             if isinstance(value, StreamLogprobsDelta):
-                value = value.model_dump(mode="json")
+                value = value.model_dump()
             elif isinstance(value, Usage):
                 value = value.model_dump(exclude_none=True)
             elif isinstance(value, tuple):
-                value = msgspec.to_builtins(value)
+                value = [msgspec.to_builtins(delta) for delta in value]
             out[name] = value
-        return out
+        return _json.json_safe(out)
 
     def model_dump_json(self) -> str:
         """The same as JSON."""
-        return json.dumps(self.model_dump(), ensure_ascii=False, separators=(",", ":"))
+        return _json.dumps(self.model_dump())
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:

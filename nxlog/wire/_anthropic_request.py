@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 from nxlog.errors import InvalidRequestError
-from nxlog.request import ImagePart, TextPart
+from nxlog.request import ImagePart
 
 if TYPE_CHECKING:
     from nxlog.request import ChatRequest, Message, Part, Tool, ToolCall
@@ -54,9 +54,7 @@ def _content(content: str | list[Part] | None, where: str) -> list[Block]:
 
 def _part(part: Part, where: str) -> Block:
     if isinstance(part, ImagePart):
-        return {"type": "image", "source": _image_source(part.image_url.url, where)}
-    if isinstance(part, TextPart):
-        return {"type": "text", "text": part.text}
+        return {"type": "image", "source": _image_source(part.image_url.url, where)} | (part.model_extra or {})
     return part.model_dump()
 
 
