@@ -2,12 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PROMPT ?= Name the capital of France in one word.
+PROMPT ?= What is the capital of France?
 
 .PHONY: demo test check registry bench clean
 
 demo: $(VENV)/.demo
-	@FORCE_COLOR=1 $(BIN)/nxlog chat "$(PROMPT)"
+	@$(BIN)/nxlog chat "$(PROMPT)" --system "Answer in one sentence." --temperature 0 --color always
 
 test: check
 	$(BIN)/python -m pytest

@@ -94,13 +94,15 @@ class Config:
             **reach.headers,
             **_auth_headers(provider, key),
         }
+        spoken = get_wire(wire)
         return Target(
             provider=provider.id,
             model=model,
             url=base_url + reach.path,
             headers=headers,
             secret=key,
-            wire=get_wire(wire),
+            wire=spoken,
+            lacks=spoken.lacks | frozenset(reach.omit),
             spelling={**reach.parameters, **dict.fromkeys(reach.omit, "")},
             capabilities=self._registry.capabilities(provider.id, model, wire=wire),
         )

@@ -43,6 +43,7 @@ class Target:
     secret: str | None = field(repr=False)
     wire: Wire
     spelling: Mapping[str, str]
+    lacks: frozenset[str]
     capabilities: ProviderCapabilities
 
 
@@ -73,6 +74,7 @@ class Call:
             stream=self.stream,
             on_unsupported=self.policy.on_unsupported,
             on_unknown=self.policy.on_unknown,
+            lacks=self.target.lacks,
             refused=self.policy.verdicts.get(self._mode),
         )
 
@@ -232,11 +234,11 @@ def not_a_stream(response: HttpResponse, call: Call) -> NxlogError:
     except NxlogError as error:
         return call.blame(error)
     kind = response.headers.get("content-type", "no content type")
-    error = DecodeError(
+    whole = DecodeError(
         f"asked for a stream, and the server answered with a whole reply ({kind}); use chat()",
         status_code=response.status,
     )
-    return call.blame(error)
+    return call.blame(whole)
 
 
 STREAM_TYPES = ("text/event-stream", "application/octet-stream", "text/plain", "application/x-ndjson")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -180,7 +181,9 @@ class AsyncClient:
         Raises:
             RequestError: the request cannot be sent; nothing was.
         """
-        call = self._config.call(as_request(request, fields), stream=True)
+        request = as_request(request, fields)
+        prepare = partial(self._config.call, request, stream=True)
+        call = prepare if self._config.needs_engine(request.model) else prepare()
         return AsyncStream(call, self._transport, self._retries, self._timeout)
 
     async def aclose(self) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from nxlog._records import MASKED_AT
 from nxlog.logprobs import CHANNELS
 from nxlog.warnings import ParameterWarning, WarningCode, WarningSeverity, WarningSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from nxlog.logprobs import LogprobsData, TokenLogprob
     from nxlog.request import ChatRequest
@@ -20,8 +21,8 @@ INFO, WARNING, ERROR = WarningSeverity.INFO, WarningSeverity.WARNING, WarningSev
 DEGENERATE_FROM = 5
 """Fewer equal values than this are no sign of anything."""
 
-# A reply without one of these byte sequences has no masked value: -9999, -1.27e+30, -3.4e38, written out, -Infinity.
-_SENTINEL_MARKS = (b"-9999", b"e+", b"E+", b"e3", b"E3", b"00000000000000000000", b"Infinity")
+# How sentinels are written: -9999.0, -Infinity, -3.4028235e+38 with and without "+", and -2^100.
+_SENTINEL_MARKS = (b"-9999", b"Infinity", b"-3.402823", b"-3402823", b"-1.267650")
 
 
 def check_delivery(sent: ChatRequest, response: ChatResponse) -> list[ParameterWarning]:
@@ -31,20 +32,24 @@ def check_delivery(sent: ChatRequest, response: ChatResponse) -> list[ParameterW
         sent: the request after the gate; without ``logprobs`` there is nothing to check.
         response: the whole reply, or what a stream accumulated to.
     """
-    if not sent.logprobs:
-        return []
-    records = [token for choice in response.choices for token in _records(choice.logprobs)]
-    if not records:
-        return list(_not_delivered(sent, response))
-    found = [
-        *_fewer_records(records, response),
-        *_fewer_alternatives(records, sent),
-        *_masked(records),
-        *_missing(records, response),
-        *_positive(records),
-        *_degenerate(records),
-    ]
+    found = list(_fewer_choices(sent, response))
+    if sent.logprobs:
+        records = [token for choice in response.choices for token in _records(choice.logprobs)]
+        found += _records_against(sent, records, response) if records else _not_delivered(sent, response)
     return [_addressed(warning, response) for warning in found]
+
+
+def _records_against(
+    sent: ChatRequest, records: list[TokenLogprob], response: ChatResponse
+) -> Iterator[ParameterWarning]:
+    values = [token.logprob for token in records if token.logprob is not None]
+    yield from _fewer_records(records, response)
+    yield from _fewer_alternatives(records, sent)
+    yield from _masked(values)
+    yield from _masked_alternatives(records)
+    yield from _missing(values, records, response)
+    yield from _positive(values)
+    yield from _degenerate(values)
 
 
 def _records(data: LogprobsData | None) -> Iterator[TokenLogprob]:
@@ -82,7 +87,14 @@ def _not_delivered(sent: ChatRequest, response: ChatResponse) -> Iterator[Parame
         return  # nothing was generated, so nothing is missing
     asked = {"logprobs": True} | ({} if sent.top_logprobs is None else {"top_logprobs": sent.top_logprobs})
     message = "asked for, and the server answered without a single token record"
-    yield _addressed(_warning(WarningCode.NOT_DELIVERED, ERROR, message, requested=asked), response)
+    yield _warning(WarningCode.NOT_DELIVERED, ERROR, message, requested=asked)
+
+
+def _fewer_choices(sent: ChatRequest, response: ChatResponse) -> Iterator[ParameterWarning]:
+    asked, came = sent.n or 1, len(response.choices)
+    if came < asked and came:
+        message = f"requested {asked} choices, {came} came back"
+        yield _warning(WarningCode.FEWER_CHOICES, WARNING, message, parameter="n", requested=asked, applied=came)
 
 
 def _fewer_records(records: list[TokenLogprob], response: ChatResponse) -> Iterator[ParameterWarning]:
@@ -108,7 +120,7 @@ def _fewer_alternatives(records: list[TokenLogprob], sent: ChatRequest) -> Itera
     asked = sent.top_logprobs or 0
     if not asked:
         return
-    counts = [token.count_alternatives() for token in records]
+    counts = [_count(token, asked) for token in records]
     least = min(counts)
     if least >= asked:
         return
@@ -119,25 +131,36 @@ def _fewer_alternatives(records: list[TokenLogprob], sent: ChatRequest) -> Itera
     )
 
 
-def _masked(records: list[TokenLogprob]) -> Iterator[ParameterWarning]:
-    sampled = sum(token.is_masked for token in records)
-    if sampled:
-        message = f"{sampled} of {len(records)} sampled tokens have a sentinel (-9999 or below) instead of a logprob"
+def _count(token: TokenLogprob, asked: int) -> int:
+    # Quotes inside a string are escaped, so this finds keys only. What does not fit is counted properly.
+    quick = bytes(token.raw_top_logprobs).count(b'"logprob":')
+    return quick if quick == asked else token.count_alternatives()
+
+
+def _masked(values: list[float]) -> Iterator[ParameterWarning]:
+    if values and min(values) <= MASKED_AT:
+        sampled = sum(value <= MASKED_AT for value in values)
+        message = f"{sampled} of {len(values)} sampled tokens have a sentinel (-9999 or below) instead of a logprob"
         yield _warning(WarningCode.MASKED, WARNING, message, applied=sampled)
-    alternatives = sum(top.is_masked for token in records if _suspicious(token) for top in token.top_logprobs)
-    if alternatives:
-        message = f"{alternatives} alternatives were masked: their value is a sentinel, not a logprob"
-        yield _warning(WarningCode.MASKED, INFO, message, parameter="top_logprobs", applied=alternatives)
 
 
-def _suspicious(token: TokenLogprob) -> bool:
-    # Looking costs a tenth of decoding, and nearly every reply has none.
-    raw = bytes(token.raw_top_logprobs)
+def _masked_alternatives(records: list[TokenLogprob]) -> Iterator[ParameterWarning]:
+    # Decoding every alternative would cost more than the reply did, and nearly every reply has no sentinel.
+    if not _may_hold_sentinels(b"".join(token.raw_top_logprobs for token in records)):
+        return
+    suspects = (token for token in records if _may_hold_sentinels(bytes(token.raw_top_logprobs)))
+    masked = sum(top.is_masked for token in suspects for top in token.top_logprobs)
+    if masked:
+        message = f"{masked} alternatives were masked: their value is a sentinel, not a logprob"
+        yield _warning(WarningCode.MASKED, INFO, message, parameter="top_logprobs", applied=masked)
+
+
+def _may_hold_sentinels(raw: bytes) -> bool:
     return any(mark in raw for mark in _SENTINEL_MARKS)
 
 
-def _missing(records: list[TokenLogprob], response: ChatResponse) -> Iterator[ParameterWarning]:
-    empty = sum(token.logprob is None or math.isnan(token.logprob) for token in records)
+def _missing(values: list[float], records: list[TokenLogprob], response: ChatResponse) -> Iterator[ParameterWarning]:
+    empty = len(records) - len(values) + sum(map(math.isnan, values))
     if empty:
         message = f"{empty} of {len(records)} token records have no logprob"
         yield _warning(WarningCode.MISSING_VALUE, WARNING, message, applied=empty)
@@ -146,19 +169,15 @@ def _missing(records: list[TokenLogprob], response: ChatResponse) -> Iterator[Pa
         yield _warning(WarningCode.MISSING_TOKEN_TEXT, WARNING, message, applied=len(records))
 
 
-def _positive(records: list[TokenLogprob]) -> Iterator[ParameterWarning]:
-    values = [value for value in _values(records) if value > 0]
-    if values:
-        message = f"{len(values)} values are above 0 (the largest {max(values):.4g}), so they are no logprobs"
-        yield _warning(WarningCode.POSITIVE, ERROR, message, applied=len(values))
+def _positive(values: list[float]) -> Iterator[ParameterWarning]:
+    if values and not max(values) <= 0:
+        positive = [value for value in values if value > 0]
+        if positive:
+            message = f"{len(positive)} values are above 0 (the largest {max(positive):.4g}), so they are no logprobs"
+            yield _warning(WarningCode.POSITIVE, ERROR, message, applied=len(positive))
 
 
-def _degenerate(records: list[TokenLogprob]) -> Iterator[ParameterWarning]:
-    values = list(_values(records))
+def _degenerate(values: list[float]) -> Iterator[ParameterWarning]:
     if len(values) >= DEGENERATE_FROM and len(set(values)) == 1:
         message = f"all {len(values)} logprobs are {values[0]:.4g}: placeholders, or a server that computes none"
         yield _warning(WarningCode.DEGENERATE, WARNING, message, applied=values[0])
-
-
-def _values(records: Iterable[TokenLogprob]) -> Iterator[float]:
-    return (token.logprob for token in records if token.logprob is not None)

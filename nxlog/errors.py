@@ -7,6 +7,7 @@
     │   ├── InvalidRequestError         a field of the request is wrong
     │   ├── UnknownProviderError        no such provider in the registry
     │   ├── MissingKeyError             the provider needs a key and none was found
+    │   ├── RegistryError               a file or entry of the registry is wrong
     │   └── UnsupportedParameterError   on_unsupported="raise" and a field cannot be delivered
     ├── TransportError                  no complete HTTP response arrived
     │   ├── ConnectError                could not connect (refused, DNS, TLS, proxy)
@@ -84,7 +85,7 @@ class NxlogError(Exception):
         self.param = param
         self.request_id = request_id
         self.retry_after = retry_after
-        self.body = None if body is None else body[:MAX_BODY]
+        self.body: str | None = None if body is None else body[:MAX_BODY]
 
     def add_context(self, *, provider: str | None, model: str | None) -> Self:
         """Fill in where the call was going; what is already known stays."""
@@ -119,6 +120,10 @@ class UnknownProviderError(RequestError):
 
 class MissingKeyError(RequestError):
     """The provider needs a key and none was given or found in the environment."""
+
+
+class RegistryError(RequestError):
+    """A file or entry of the registry is wrong; the message names file, field and fix."""
 
 
 class UnsupportedParameterError(RequestError):
@@ -196,7 +201,7 @@ class ResponseTooLargeError(ResponseError):
 
 
 class IncompleteStreamError(ResponseError):
-    """The stream ended without its end mark; ``partial`` on the stream holds what arrived."""
+    """The stream ended without its end mark; ``stream.response`` holds what arrived."""
 
     retryable = True
 

@@ -62,14 +62,14 @@ class _Exchange:
     __slots__ = ("deadline", "limits", "place")
 
     def __init__(self, request: HttpRequest, timeout: Timeout, deadline: float | None) -> None:
-        self.deadline = timeout.deadline() if deadline is None else deadline
+        self.deadline: float | None = timeout.deadline() if deadline is None else deadline
         self.limits: Limits = {
             "connect": timeout.connect,
             "read": timeout.read,
             "write": timeout.write,
             "pool": timeout.pool,
         }
-        self.place = Place(request.url, request.headers, timeout, self.limits)
+        self.place: Place = Place(request.url, request.headers, timeout, self.limits)
 
     def remaining(self) -> float | None:
         """Seconds until the deadline, None without one; raises when it has passed."""
@@ -106,8 +106,8 @@ class SyncByteStream:
     """
 
     def __init__(self, lease: SyncLease | SyncClientLease, exchange: _Exchange, limit: int) -> None:
-        self.status = lease.response.status_code
-        self.headers = _headers(lease.response)
+        self.status: int = lease.response.status_code
+        self.headers: dict[str, str] = _headers(lease.response)
         self._body = Body(self.headers, status=self.status, limit=limit)
         self._exchange = exchange
         self._lease = lease
@@ -172,8 +172,8 @@ class AsyncByteStream:
     """
 
     def __init__(self, lease: AsyncLease | AsyncClientLease, exchange: _Exchange, limit: int) -> None:
-        self.status = lease.response.status_code
-        self.headers = _headers(lease.response)
+        self.status: int = lease.response.status_code
+        self.headers: dict[str, str] = _headers(lease.response)
         self._body = Body(self.headers, status=self.status, limit=limit)
         self._exchange = exchange
         self._lease = lease
@@ -252,7 +252,7 @@ class SyncTransport:
         max_connections: int = MAX_CONNECTIONS,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
     ) -> None:
-        self.timeout = Timeout.of(timeout)
+        self.timeout: Timeout = Timeout.of(timeout)
         self._limit = _count("max_response_bytes", max_response_bytes)
         connections = _count("max_connections", max_connections)
         self._source: SyncPool | SyncClientSource
@@ -316,7 +316,7 @@ class AsyncTransport:
         max_connections: int = MAX_CONNECTIONS,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
     ) -> None:
-        self.timeout = Timeout.of(timeout)
+        self.timeout: Timeout = Timeout.of(timeout)
         self._limit = _count("max_response_bytes", max_response_bytes)
         connections = _count("max_connections", max_connections)
         self._source: AsyncPool | AsyncClientSource

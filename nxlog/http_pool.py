@@ -45,7 +45,7 @@ class Shelf(Generic[TransportT]):
         self._shared = shared
         self._idle: dict[Origin, deque[tuple[TransportT, float]]] = {}
         self._busy: set[TransportT] = set()
-        self.closed = False
+        self.closed: bool = False
 
     def take(self, origin: Origin) -> TransportT:
         """Take the transport that was used last, or build one."""
@@ -133,8 +133,8 @@ class SyncPool:
     """Transports with one connection each, shared by the threads of the process."""
 
     def __init__(self, build: Callable[[Origin], httpx.BaseTransport], *, max_connections: int) -> None:
-        self.shelf = Shelf(build)
-        self.free = threading.BoundedSemaphore(max_connections)
+        self.shelf: Shelf[httpx.BaseTransport] = Shelf(build)
+        self.free: threading.BoundedSemaphore = threading.BoundedSemaphore(max_connections)
 
     def send(self, request: HttpRequest, limits: Limits) -> SyncLease:
         """Send the request; the lease holds the response head."""
@@ -224,7 +224,7 @@ class AsyncPool:
         max_connections: int,
         shared: bool = False,
     ) -> None:
-        self.shelf = Shelf(build, shared=shared)
+        self.shelf: Shelf[httpx.AsyncBaseTransport] = Shelf(build, shared=shared)
         self._max_connections = max_connections
         self._free: anyio.Semaphore | None = None
 

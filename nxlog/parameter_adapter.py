@@ -36,6 +36,8 @@ class Case:
     on_unknown: OnUnknown = "try"
     refused: str | None = None
     """Why the server refused logprobs in this mode earlier; None when it did not."""
+    lacks: frozenset[str] = frozenset()
+    """Names of claims that the wire format has no place for, whatever the model could do."""
 
     def claim(self, name: str) -> Claim:
         """The claim about a field."""
@@ -72,6 +74,8 @@ class Case:
         )
 
 
+DROPPED = "; dropped"
+
 Findings = tuple[dict[str, Any], list[ParameterWarning]]
 _NOTHING: Findings = ({}, [])
 
@@ -84,6 +88,7 @@ def adapt(
     on_unsupported: OnUnsupported = "warn",
     on_unknown: OnUnknown = "try",
     refused: str | None = None,
+    lacks: frozenset[str] = frozenset(),
 ) -> tuple[ChatRequest, list[ParameterWarning]]:
     """The request as it can be sent, and a warning for everything that had to change.
 
@@ -94,11 +99,12 @@ def adapt(
         on_unsupported: ``"warn"`` drops with a warning, ``"raise"`` raises.
         on_unknown: ``"try"`` sends a field whose claim is unknown, ``"drop"`` treats it as unsupported.
         refused: why the server refused logprobs earlier, if it did.
+        lacks: claims that the wire format has no place for.
 
     Raises:
         UnsupportedParameterError: ``on_unsupported="raise"`` and a field cannot be delivered as asked.
     """
-    case = Case(request, capabilities, stream=stream, on_unknown=on_unknown, refused=refused)
+    case = Case(request, capabilities, stream=stream, on_unknown=on_unknown, refused=refused, lacks=lacks)
     found: list[ParameterWarning] = []
     for rule in RULES:
         changes, warnings = rule(case)
@@ -114,7 +120,7 @@ def _raise_first(found: list[ParameterWarning]) -> None:
     for warning in found:
         if warning.code is not WarningCode.OUT_OF_RANGE:
             raise UnsupportedParameterError(
-                f"{warning.parameter}: {warning.message}",
+                f"{warning.parameter}: {warning.message.removesuffix(DROPPED)}",
                 provider=warning.provider,
                 model=warning.model,
                 code=warning.code.value,
@@ -129,6 +135,8 @@ Obstacle = tuple[WarningCode, str]
 
 def obstacle(case: Case, name: str) -> Obstacle | None:
     """Why the field ``name`` cannot be delivered in this mode; None when it can, or when that is worth a try."""
+    if name in case.lacks:
+        return WarningCode.UNSUPPORTED, "the wire format has no field for it"
     claim = case.claim(name)
     return _unmet(case, claim) or _unsupported(case, claim)
 
@@ -253,16 +261,19 @@ def adapt_logprobs(case: Case) -> Findings:
     if not request.logprobs:
         return _NOTHING
     if case.refused is not None:
-        problem = (WarningCode.REFUSED, f"not sent, because the server refused it earlier: {case.refused}")
-        return _drop_logprobs(case, problem, source=WarningSource.LEARNED)
-    if problem := obstacle(case, "logprobs"):
-        return _drop_logprobs(case, problem)
-    if case.stream and (problem := obstacle(case, "streaming_logprobs")):
-        code, message = problem
-        if code is WarningCode.UNSUPPORTED:
-            problem = (WarningCode.UNSUPPORTED_STREAMING, f"{message} in a stream; chat() gives it")
+        refusal = (WarningCode.REFUSED, f"not sent, because the server refused it earlier: {case.refused}")
+        return _drop_logprobs(case, refusal, source=WarningSource.LEARNED)
+    problem = obstacle(case, "logprobs") or (_streaming_obstacle(case) if case.stream else None)
+    if problem is not None:
         return _drop_logprobs(case, problem)
     return adapt_top_logprobs(case)
+
+
+def _streaming_obstacle(case: Case) -> Obstacle | None:
+    problem = obstacle(case, "streaming_logprobs")
+    if problem is None or problem[0] is not WarningCode.UNSUPPORTED:
+        return problem
+    return WarningCode.UNSUPPORTED_STREAMING, f"{problem[1]} in a stream; chat() gives it"
 
 
 def adapt_top_logprobs(case: Case) -> Findings:
@@ -353,7 +364,7 @@ def _drop(case: Case, name: str, problem: Obstacle, severity: WarningSeverity) -
     code, message = problem
     requested = getattr(case.request, name)
     shown = requested if name != "tools" else [tool.function.name for tool in requested]
-    return {name: None}, [case.warn(name, code, severity, f"{message}; dropped", requested=shown)]
+    return {name: None}, [case.warn(name, code, severity, message + DROPPED, requested=shown)]
 
 
 def _drop_logprobs(case: Case, problem: Obstacle, *, source: WarningSource = WarningSource.MANIFEST) -> Findings:
@@ -362,5 +373,5 @@ def _drop_logprobs(case: Case, problem: Obstacle, *, source: WarningSource = War
     requested = {name: value for name, value in asked.items() if value is not None}
     # A dropped logprobs changes nothing in the answer itself, which is what severity is about.
     severity = WARNING if code is WarningCode.REASONING_CONFLICT else INFO
-    warning = case.warn("logprobs", code, severity, f"{message}; dropped", requested=requested, source=source)
+    warning = case.warn("logprobs", code, severity, message + DROPPED, requested=requested, source=source)
     return {"logprobs": None, "top_logprobs": None}, [warning]

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import anyio.to_thread
+
 from nxlog._drive import adrive, drive
-from nxlog.call import StreamReader, is_stream, not_a_stream, open_stream
+from nxlog.call import Call, StreamReader, is_stream, not_a_stream, open_stream
 from nxlog.errors import InvalidRequestError, NxlogError
 from nxlog.exchange import HttpResponse
 from nxlog.warnings import emit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from types import TracebackType
     from typing import Self
 
-    from nxlog.call import Call
     from nxlog.exchange import HttpRequest
     from nxlog.http import AsyncByteStream, AsyncTransport, SyncByteStream, SyncTransport
     from nxlog.response import ChatResponse, StreamChunk
@@ -27,13 +28,19 @@ if TYPE_CHECKING:
 class _StreamBase:
     """What a stream knows, however its bytes come."""
 
-    def __init__(self, call: Call, retries: RetryPolicy, timeout: Timeout) -> None:
-        self._call = call
+    def __init__(self, call: Call | None, retries: RetryPolicy, timeout: Timeout) -> None:
+        self._made = call
         self._retries = retries
         self._timeout = timeout
         self._reader: StreamReader | None = None
         self._deadline: float | None = None
         self._emitted = 0
+
+    @property
+    def _call(self) -> Call:
+        if self._made is None:
+            raise _not_entered()
+        return self._made
 
     @property
     def warnings(self) -> list[ParameterWarning]:
@@ -51,13 +58,17 @@ class _StreamBase:
 
     def _opened(self) -> StreamReader:
         if self._reader is None:
-            raise InvalidRequestError("enter the stream first: with client.stream(request) as stream: ...")
+            raise _not_entered()
         return self._reader
 
     def _emit(self, *, stacklevel: int) -> None:
         new = self._call.warnings[self._emitted :]
         self._emitted += len(new)
         emit(new, stacklevel=stacklevel + 1)
+
+
+def _not_entered() -> InvalidRequestError:
+    return InvalidRequestError("enter the stream first: with client.stream(request) as stream: ...")
 
 
 class Stream(_StreamBase):
@@ -133,14 +144,20 @@ class Stream(_StreamBase):
 class AsyncStream(_StreamBase):
     """A streamed reply. Leaving the ``async with`` block early closes the connection."""
 
-    def __init__(self, call: Call, transport: AsyncTransport, retries: RetryPolicy, timeout: Timeout) -> None:
-        super().__init__(call, retries, timeout)
+    def __init__(
+        self, call: Call | Callable[[], Call], transport: AsyncTransport, retries: RetryPolicy, timeout: Timeout
+    ) -> None:
+        # A call that has to start the embedded engine is made in a thread, when the stream is entered.
+        self._prepare = None if isinstance(call, Call) else call
+        super().__init__(call if isinstance(call, Call) else None, retries, timeout)
         self._transport = transport
         self._bytes: AsyncByteStream | None = None
         self._pending: Iterator[StreamChunk] = iter(())
         self._source: AsyncIterator[bytes] | None = None
 
     async def __aenter__(self) -> Self:
+        if self._prepare is not None:
+            self._made = await anyio.to_thread.run_sync(self._prepare)
         self._deadline = self._timeout.deadline()
         self._reader = await adrive(open_stream(self._call), self._send)
         try:

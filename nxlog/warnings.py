@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import warnings as _warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -56,6 +56,7 @@ class WarningCode(enum.StrEnum):
     # found in the reply
     REFUSED = "refused"
     NOT_DELIVERED = "not_delivered"
+    FEWER_CHOICES = "fewer_choices"
     FEWER_ALTERNATIVES = "fewer_alternatives"
     FEWER_RECORDS = "fewer_records"
     MASKED = "masked"
@@ -80,7 +81,7 @@ class ParameterWarning(BaseModel):
         source: who found it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
     parameter: str
     code: WarningCode

@@ -17,7 +17,7 @@ from nxlog.cli.text import write, write_error
 # \b keeps the lines as they are.
 _STATUSES = "\b\nExit status:\n" + "\n".join(f"  {status.value:3}  {text}" for status, text in MEANINGS.items())
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -25,7 +25,9 @@ app = typer.Typer(
     epilog=_STATUSES,
     help="Ask language models, and see how certain they are of each token.",
 )
-local = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The embedded model: no key, no server.")
+local: typer.Typer = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="The embedded model: no key, no server."
+)
 app.add_typer(local, name="local")
 
 Color = Annotated[ColorMode, typer.Option(help="On a terminal, always, or never. NO_COLOR and FORCE_COLOR count.")]

@@ -66,9 +66,9 @@ class LocalEngine:
         verbose: bool = False,
     ) -> None:
         xllamacpp = _import_xllamacpp()
-        self.path = find_model(model)
-        self.model = alias or (ALIAS if self.path.name == FILE else self.path.stem)
-        self.api_key = secrets.token_hex(16)
+        self.path: Path = find_model(model)
+        self.model: str = alias or (ALIAS if self.path.name == FILE else self.path.stem)
+        self.api_key: str = secrets.token_hex(16)
 
         params = xllamacpp.CommonParams()
         params.model.path = str(self.path)
@@ -94,7 +94,7 @@ class LocalEngine:
             params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
 
         server = _start(xllamacpp, params, self.path)
-        self.base_url = f"{server.listening_address}/v1"
+        self.base_url: str = f"{server.listening_address}/v1"
         # Runs once: from close(), when the engine is collected, or when the interpreter exits.
         self._finalizer = weakref.finalize(self, _stop, [server], os.getpid())
 

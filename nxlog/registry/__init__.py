@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from nxlog.errors import RegistryError
 from nxlog.registry.capabilities import (
     MANIFEST_VERSION,
     CapabilityManifest,
@@ -35,7 +36,6 @@ from nxlog.registry.claims import (
     TopSorted,
     Trait,
 )
-from nxlog.registry.files import RegistryError
 from nxlog.registry.lookup import CUSTOM_ID, Registry
 from nxlog.registry.models import Auth, AuthScheme, Capabilities, ModelRule, Provider, ProviderKind, Wire
 

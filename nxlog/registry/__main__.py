@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from nxlog.errors import RegistryError
 from nxlog.registry.compile import stale, write
-from nxlog.registry.files import RegistryError
 
 
 def main(arguments: list[str] | None = None) -> int:

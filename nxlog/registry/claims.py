@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -29,7 +29,7 @@ _COMMIT = re.compile(r"[/@][0-9a-f]{7,40}(/|$)")
 class Model(BaseModel):
     """Base of every shape of the registry."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
 
 class CapabilityStatus(enum.StrEnum):

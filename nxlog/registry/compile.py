@@ -12,10 +12,11 @@ import itertools
 import json
 from typing import TYPE_CHECKING, Any, cast
 
+from nxlog.errors import RegistryError
 from nxlog.registry import claims, models
 from nxlog.registry.capabilities import all_claims
 from nxlog.registry.claims import Evidence, EvidenceKind
-from nxlog.registry.files import RegistryError, read_directory
+from nxlog.registry.files import read_directory
 from nxlog.registry.lookup import Registry, from_raw
 from nxlog.registry.matrix import render
 from nxlog.registry.models import Capabilities, ProviderFile

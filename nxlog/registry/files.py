@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nxlog.errors import NxlogError
+from nxlog.errors import RegistryError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = "NXLOG_REGISTRY"
 """Environment variable that names the user's directory."""
-
-
-class RegistryError(NxlogError):
-    """A registry entry is broken; the message names the file, the field and the fix."""
 
 
 def user_directory() -> Path | None:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from pydantic import ValidationError
 
-from nxlog.errors import InvalidRequestError, UnknownProviderError
+from nxlog.errors import InvalidRequestError, RegistryError, UnknownProviderError
 from nxlog.registry.capabilities import CapabilityManifest, ProviderCapabilities, derive, manifest_provider
 from nxlog.registry.expand import Raw, fill_asserted, merge_capabilities, merge_provider
-from nxlog.registry.files import RegistryError, complaint, read_directory, user_directory
+from nxlog.registry.files import complaint, read_directory, user_directory
 from nxlog.registry.models import Auth, AuthScheme, Capabilities, Provider, ProviderKind, Wire
 
 if TYPE_CHECKING:

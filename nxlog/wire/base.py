@@ -45,6 +45,11 @@ class Wire(Protocol):
         """Its name in the registry."""
         ...
 
+    @property
+    def lacks(self) -> frozenset[str]:
+        """Names of registry claims (``seed``, ``json_mode``, ...) that the format has no place for."""
+        ...
+
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:
         """The request body; ``spelling`` maps nxlog's field names to the provider's, ``""`` leaves one out."""
         ...

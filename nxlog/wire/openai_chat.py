@@ -49,6 +49,7 @@ class OpenAIChat:
     """The wire; it has no state."""
 
     name = "openai-chat"
+    lacks: frozenset[str] = frozenset()
 
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:
         """The request body. A field that is None is left out, so that it looks like one never heard of."""
