@@ -134,6 +134,9 @@ def timed(
 def measure(scenario: Scenario, rounds: int) -> Result:
     """Run the contestants in turn; round 0 warms them up and is thrown away."""
     rounds = min(rounds, scenario.rounds or rounds)
+    # Payloads and modules are out of the collector's sight: who makes many objects pays for those alone.
+    gc.collect()
+    gc.freeze()
     samples: dict[str, list[Sample]] = {name: [] for name in scenario.contestants}
     for number in range(rounds + 1):
         for name, turn in scenario.contestants.items():
