@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, PrivateAttr
@@ -192,7 +192,7 @@ class StreamChunk(msgspec.Struct, frozen=True):
             elif isinstance(value, Usage):
                 value = value.model_dump(exclude_none=True)
             elif isinstance(value, tuple):
-                value = [msgspec.to_builtins(delta) for delta in value]
+                value = [msgspec.to_builtins(delta) for delta in self.tool_call_deltas]
             out[name] = value
         return _json.json_safe(out)
 

@@ -160,7 +160,7 @@ def test_legacy_options_are_taken_out_and_the_new_spelling_is_shown(wire: Wire) 
         )
     assert wire.body["user"] == "u1"
     assert {"logprobs", "top_logprobs"}.isdisjoint(wire.body)
-    assert [w.code for w in reply.warnings] == ["migration", "migration"]
+    assert [w.code for w in reply.warnings] == ["migration"]
 
 
 # -- where a request goes -------------------------------------------------------------------------------------------
