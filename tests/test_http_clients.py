@@ -109,7 +109,10 @@ def test_own_client_is_used_and_left_open(mode: str) -> None:
         stream = await transport.stream(post(server.url))
         assert [piece async for piece in stream] == [b"data: 1\n\n", b"data: 2\n\n"]
         stream = await transport.stream(post(server.url))
-        await stream.close()
+        async for piece in stream:
+            assert piece == b"data: 1\n\n"
+            await stream.close()
+            break
         with pytest.raises(TimeoutError, match=r"timeout\.read=0\.05 s"):
             await transport.send(post(server.url))
         await transport.aclose()

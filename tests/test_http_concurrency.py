@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -27,6 +28,7 @@ from tests.fault_server import (
     RESET,
     SILENCE,
     FaultServer,
+    Received,
     chunk,
     chunked_head,
     gzipped,
@@ -109,6 +111,24 @@ async def test_no_cancel_scope_is_held_between_pieces() -> None:
                     group.start_soon(take, stream)
             await stream.read()
     assert b"".join(pieces) == b"data: 1\n\ndata: 2\n\n"
+
+
+def test_the_sync_limits_shrink_again_when_the_body_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """httpcore takes the read limit of a body when its first read starts; see ``Timeout.total``."""
+    clock = time.monotonic
+    late = 0.0
+    monkeypatch.setattr("nxlog.http.time.monotonic", lambda: clock() + late)
+
+    def answer(_: Received) -> bytes:
+        nonlocal late
+        late = 40.0
+        return response()
+
+    with FaultServer(answer) as server, SyncTransport(timeout=Timeout(total=60.0)) as transport:
+        stream = transport.stream(post(server.url))
+        assert stream._exchange.limits["read"] is not None
+        assert stream._exchange.limits["read"] <= 20.0
+        assert stream.read() == b"{}"
 
 
 def test_a_second_client_loads_no_certificates() -> None:
