@@ -28,9 +28,7 @@ class _Part(BaseModel):
     """Base of everything inside a request."""
 
     # Inputs can be long and private: errors name the field and the rule, not the value.
-    model_config: ClassVar[ConfigDict] = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class _OpenPart(_Part):
@@ -211,7 +209,6 @@ class ChatRequest(BaseModel):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
         # JSON has no numbers for them.
         allow_inf_nan=False,
     )

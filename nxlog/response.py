@@ -24,7 +24,7 @@ Text = Annotated[str, AfterValidator(_json.well_formed)]
 class Usage(BaseModel):
     """Tokens counted by the server. None is what it did not say."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -37,7 +37,7 @@ class Usage(BaseModel):
 class Choice(BaseModel):
     """One answer."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
 
     index: int = 0
     text: Text = ""
@@ -55,7 +55,7 @@ class Choice(BaseModel):
 class ChatResponse(BaseModel):
     """A whole reply. The properties ``text, logprobs, ...`` are those of the first choice."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
 
     id: str | None = None
     model: str = ""

@@ -9,8 +9,7 @@ import pytest
 
 from nxlog.errors import IncompleteStreamError, InvalidRequestError
 from nxlog.request import ChatRequest
-from nxlog.wire import AnthropicMessages
-from nxlog.wire.anthropic_messages import DEFAULT_MAX_TOKENS
+from nxlog.wire.anthropic_messages import DEFAULT_MAX_TOKENS, AnthropicMessages
 
 WIRE = AnthropicMessages()
 USER = {"role": "user", "content": "Is the sky blue?"}

@@ -9,7 +9,8 @@ import pytest
 
 from nxlog.errors import BadRequestError, InvalidRequestError, ServerError
 from nxlog.request import ChatRequest
-from nxlog.wire import OpenAIChat, get_wire
+from nxlog.wire import get_wire
+from nxlog.wire.openai_chat import OpenAIChat
 
 WIRE = OpenAIChat()
 USER = {"role": "user", "content": "Is the sky blue?"}

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from nxlog.accumulate import accumulate
 from nxlog.errors import DecodeError, NxlogError
-from nxlog.wire import WIRES
+from nxlog.wire import NAMES, get_wire
 
 if TYPE_CHECKING:
     from nxlog.response import ChatResponse
@@ -49,8 +49,8 @@ def replies(wire: str) -> list[Json]:
     return out
 
 
-REPLIES = {name: replies(name) for name in WIRES}
-wires = pytest.mark.parametrize("wire", WIRES.values(), ids=str(list(WIRES)).strip("[]").replace("'", "").split(", "))
+REPLIES = {name: replies(name) for name in NAMES}
+wires = pytest.mark.parametrize("wire", [get_wire(name) for name in NAMES], ids=NAMES)
 
 
 @st.composite

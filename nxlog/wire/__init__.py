@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 from typing import TYPE_CHECKING
 
 from nxlog.errors import InvalidRequestError
-from nxlog.wire.anthropic_messages import AnthropicMessages
-from nxlog.wire.openai_chat import OpenAIChat
 
 if TYPE_CHECKING:
     from nxlog.wire.base import Wire
 
-WIRES: dict[str, Wire] = {wire.name: wire for wire in (OpenAIChat(), AnthropicMessages())}
+NAMES = ("openai-chat", "anthropic-messages")
+"""Every wire; a wire is the module of its name, imported when it is first spoken."""
 
 
+@functools.cache
 def get_wire(name: str) -> Wire:
     """The wire of that name.
 
     Raises:
         InvalidRequestError: nxlog does not speak it.
     """
-    try:
-        return WIRES[name]
-    except KeyError:
-        raise InvalidRequestError(f"wire: unknown name {name!r}; one of {', '.join(WIRES)}", param="wire") from None
+    if name not in NAMES:
+        raise InvalidRequestError(f"wire: unknown name {name!r}; one of {', '.join(NAMES)}", param="wire")
+    wire: Wire = importlib.import_module(f"nxlog.wire.{name.replace('-', '_')}").WIRE
+    return wire

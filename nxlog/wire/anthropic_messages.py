@@ -300,3 +300,6 @@ class _Decoder:
 
     def _chunk(self, **fields: Any) -> StreamChunk:
         return StreamChunk(**fields, id=self._id, model=self._model)
+
+
+WIRE = AnthropicMessages()

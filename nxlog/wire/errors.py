@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import json
 import re
 from dataclasses import dataclass
@@ -38,68 +39,70 @@ class Refusal:
 
 
 # The messages of real servers (2023 to 2026), one alternative each, tested in this order.
-_PATTERNS: dict[RefusalKind, re.Pattern[str]] = {
-    kind: re.compile("|".join(patterns), re.IGNORECASE | re.DOTALL)
-    for kind, patterns in {
-        RefusalKind.RANGE: (
-            r"top_logprobs.*must be less than or equal to (?P<n1>\d+)",
-            r"range of top_logprobs (?:should be|is) \[0, ?(?P<n2>\d+)\]",
-            r"top_logprobs must be between 0 and (?P<n3>\d+)",
-            r"logprobs.*between 0 and (?P<n4>\d+)",
-            r"top_logprobs must be at most (?P<n5>\d+)",
-            r"logprobs.*greater than max allowed: (?P<n6>\d+)",
-            r"greater than the maximum of (?P<n7>\d+) - 'logprobs'",
-            r"top_logprobs\"? (?:\d+ )?must be in (?:range )?\[0, ?(?P<n8>\d+)\]",
-            r"top_n_tokens. must be >= 0 and <= (?P<n9>\d+)",
-            r"logprobs.*integer below minimum value",
-            r"logprobs.*input should be greater than or equal to",
-            r"logprob_start_len=.* is higher than",
-        ),
-        RefusalKind.PRECONDITION: (
-            r"only allowed when 'logprobs' is enabled",
-            r"logprobs.? must be set to true",
-            r"top_logprobs requires logprobs",
-            r"can only be used when .?logprobs.? is true",
-            r"logprobs. must be true to support",
-            r"prompt_logprobs. are not available when .?stream=true",
-            r"not supported when streaming tokens",
-            r"logprobs.*must be a boolean",
-            r"logprobs.*type must be number, but is",
-            r"logprobs must be of type bool",
-            r"response_logprobs is true",
-            r"setting response_logprobs",
-            r"generation_config\.response_logprobs",
-            r"gather_generation_logits",
-            r"return_prompt_token_ids is not supported with streaming",
-        ),
-        RefusalKind.UNSUPPORTED: (
-            r"you are not allowed to request logprobs",
-            r"[`']logprobs[`'] is not supported (?:with|for) this model",
-            r"logprobs (?:are|is) not supported with (?:reasoning|gpt-oss)",
-            r"logprobs are not supported in streaming mode",
-            r"logprobs is not supported with tools \+ stream",
-            r"does not support the 'logprobs' parameter",
-            r"unrecognized request argument supplied: (?:top_)?logprobs",
-            r"'include' is not supported with this model",
-            r"logprobs is not enabled for",
-            r"logprobs (?:is|are) not (?:supported|enabled) for (?:the current|this) model",
-            r"\"?code\"?\W{1,4}\"?3051",
-            r"logprobs: extra inputs are not permitted",
-            r"unknown name \"(?:top_)?logprobs\"",
-            r"does not support return_logprob",
-            r"available only for the vllm backend",
-            r"logprobs field not supported yet",
-            r"logits_all=false",
-            r"not enabled logprobs_mode",
-            r"logprobs is removed",
-            r"does not support parameters: \['logprobs'\]",
-        ),
-        RefusalKind.TRANSIENT: (
-            r"maximum number of requests with logprobs",
-            r"missing logprobs results",
-        ),
-    }.items()
+_PATTERNS: dict[RefusalKind, tuple[str, ...]] = {
+    RefusalKind.RANGE: (
+        r"top_logprobs.*must be less than or equal to (?P<n1>\d+)",
+        r"range of top_logprobs (?:should be|is) \[0, ?(?P<n2>\d+)\]",
+        r"top_logprobs must be between 0 and (?P<n3>\d+)",
+        r"logprobs.*between 0 and (?P<n4>\d+)",
+        r"top_logprobs must be at most (?P<n5>\d+)",
+        r"logprobs.*greater than max allowed: (?P<n6>\d+)",
+        r"greater than the maximum of (?P<n7>\d+) - 'logprobs'",
+        r"top_logprobs\"? (?:\d+ )?must be in (?:range )?\[0, ?(?P<n8>\d+)\]",
+        r"top_n_tokens. must be >= 0 and <= (?P<n9>\d+)",
+        r"logprobs.*integer below minimum value",
+        r"logprobs.*input should be greater than or equal to",
+        r"logprob_start_len=.* is higher than",
+    ),
+    RefusalKind.PRECONDITION: (
+        r"only allowed when 'logprobs' is enabled",
+        r"logprobs.? must be set to true",
+        r"top_logprobs requires logprobs",
+        r"can only be used when .?logprobs.? is true",
+        r"logprobs. must be true to support",
+        r"prompt_logprobs. are not available when .?stream=true",
+        r"not supported when streaming tokens",
+        r"logprobs.*must be a boolean",
+        r"logprobs.*type must be number, but is",
+        r"logprobs must be of type bool",
+        r"response_logprobs is true",
+        r"setting response_logprobs",
+        r"generation_config\.response_logprobs",
+        r"gather_generation_logits",
+        r"return_prompt_token_ids is not supported with streaming",
+    ),
+    RefusalKind.UNSUPPORTED: (
+        r"you are not allowed to request logprobs",
+        r"[`']logprobs[`'] is not supported (?:with|for) this model",
+        r"logprobs (?:are|is) not supported with (?:reasoning|gpt-oss)",
+        r"logprobs are not supported in streaming mode",
+        r"logprobs is not supported with tools \+ stream",
+        r"does not support the 'logprobs' parameter",
+        r"unrecognized request argument supplied: (?:top_)?logprobs",
+        r"'include' is not supported with this model",
+        r"logprobs is not enabled for",
+        r"logprobs (?:is|are) not (?:supported|enabled) for (?:the current|this) model",
+        r"\"?code\"?\W{1,4}\"?3051",
+        r"logprobs: extra inputs are not permitted",
+        r"unknown name \"(?:top_)?logprobs\"",
+        r"does not support return_logprob",
+        r"available only for the vllm backend",
+        r"logprobs field not supported yet",
+        r"logits_all=false",
+        r"not enabled logprobs_mode",
+        r"logprobs is removed",
+        r"does not support parameters: \['logprobs'\]",
+    ),
+    RefusalKind.TRANSIENT: (
+        r"maximum number of requests with logprobs",
+        r"missing logprobs results",
+    ),
 }
+
+
+@functools.cache  # most processes never meet a refusal
+def _compiled() -> dict[RefusalKind, re.Pattern[str]]:
+    return {kind: re.compile("|".join(some), re.IGNORECASE | re.DOTALL) for kind, some in _PATTERNS.items()}
 
 
 def classify_refusal(text: str) -> Refusal | None:
@@ -109,7 +112,7 @@ def classify_refusal(text: str) -> Refusal | None:
     Refusal(kind=<RefusalKind.RANGE: 'range'>, limit=5)
     """
     text = text.replace('\\"', '"')  # a whole body is JSON, in which the message has its quotes escaped
-    for kind, pattern in _PATTERNS.items():
+    for kind, pattern in _compiled().items():
         if match := pattern.search(text):
             number = next((value for value in match.groupdict().values() if value is not None), None)
             return Refusal(kind, None if number is None else int(number))

@@ -370,3 +370,6 @@ def _tool_call_delta(position: int, call: _ToolCall) -> ToolCallDelta:
         name=function.name,
         arguments=_arguments(function),
     )
+
+
+WIRE = OpenAIChat()
