@@ -5,6 +5,7 @@ The servers, proxies and clients are real, on the loopback interface.
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import httpx
@@ -113,6 +114,8 @@ def test_own_client_is_used_and_left_open(mode: str) -> None:
             assert piece == b"data: 1\n\n"
             await stream.close()
             break
+        del stream
+        gc.collect()  # trio complains of generators that it finds unfinished here
         with pytest.raises(TimeoutError, match=r"timeout\.read=0\.05 s"):
             await transport.send(post(server.url))
         await transport.aclose()
