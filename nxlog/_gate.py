@@ -80,10 +80,12 @@ def obstacle(case: Case, name: str) -> Obstacle | None:
 
     None when it can, or when that is worth a try.
     """
-    if name in case.lacks:
-        return WarningCode.UNSUPPORTED, "the wire format has no field for it"
     claim = case.claim(name)
-    return _unmet(case, claim) or _unsupported(case, claim)
+    return _unmet(case, claim) or _unsupported(case, claim) or _unspeakable(case, name)
+
+
+def _unspeakable(case: Case, name: str) -> Obstacle | None:
+    return (WarningCode.UNSUPPORTED, "the wire format has no field for it") if name in case.lacks else None
 
 
 def _unsupported(case: Case, claim: Claim) -> Obstacle | None:

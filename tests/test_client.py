@@ -365,3 +365,21 @@ def test_capabilities_and_manifest_are_public() -> None:
     assert nxlog.capabilities("openai/gpt-4o").max_top_logprobs == 20
     assert nxlog.capabilities("anthropic/claude-sonnet-4-5").supports_logprobs is False
     assert "evidence" not in nxlog.manifest().model_dump_json()
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_what_a_wire_has_no_field_for_is_said(wire: Wire, stream: bool) -> None:
+    """Nothing is claimed about a server of one's own, and its wire still cannot carry everything."""
+    asked = {"seed": 7, "n": 2, "frequency_penalty": 0.5, "logprobs": True}
+    request = ChatRequest(model="m", messages=MESSAGES, **asked)  # type: ignore[arg-type]
+    with (
+        wire.client(base_url="http://127.0.0.1:9/v1", wire="anthropic-messages") as client,
+        pytest.warns(ParameterWarningCategory),
+    ):
+        if stream:
+            with client.stream(request) as events:
+                found = events.warnings
+        else:
+            found = client.chat(request).warnings
+    assert {warning.parameter for warning in found} == set(asked)
+    assert asked.keys().isdisjoint(wire.body)
