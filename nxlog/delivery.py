@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 
     from nxlog.logprobs import LogprobsData, TokenLogprob
     from nxlog.request import ChatRequest
-    from nxlog.response import ChatResponse
+    from nxlog.response import ChatResponse, Choice
 
 INFO, WARNING, ERROR = WarningSeverity.INFO, WarningSeverity.WARNING, WarningSeverity.ERROR
 
 DEGENERATE_FROM = 5
 """Fewer equal values than this are no sign of anything."""
+
+ROUNDING = 1e-6
+"""A logprob of a certain token may come out a little above 0 in single precision."""
 
 # How sentinels are written: -9999.0, -Infinity, -3.4028235e+38 with and without "+", and -2^100.
 _SENTINEL_MARKS = (b"-9999", b"Infinity", b"-3.402823", b"-3402823", b"-1.267650")
@@ -83,11 +86,22 @@ def _addressed(warning: ParameterWarning, response: ChatResponse) -> ParameterWa
 
 
 def _not_delivered(sent: ChatRequest, response: ChatResponse) -> Iterator[ParameterWarning]:
-    if response.usage is not None and response.usage.completion_tokens == 0:
-        return  # nothing was generated, so nothing is missing
+    if not _generated(response):
+        return  # so nothing is missing
     asked = {"logprobs": True} | ({} if sent.top_logprobs is None else {"top_logprobs": sent.top_logprobs})
     message = "asked for, and the server answered without a single token record"
     yield _warning(WarningCode.NOT_DELIVERED, ERROR, message, requested=asked)
+
+
+def _generated(response: ChatResponse) -> bool:
+    usage = response.usage
+    if usage is not None and usage.completion_tokens is not None:
+        return usage.completion_tokens > 0
+    return any(map(_says_something, response.choices))
+
+
+def _says_something(choice: Choice) -> bool:
+    return bool(choice.text or choice.refusal or choice.reasoning or choice.tool_calls)
 
 
 def _fewer_choices(sent: ChatRequest, response: ChatResponse) -> Iterator[ParameterWarning]:
@@ -98,22 +112,33 @@ def _fewer_choices(sent: ChatRequest, response: ChatResponse) -> Iterator[Parame
 
 
 def _fewer_records(records: list[TokenLogprob], response: ChatResponse) -> Iterator[ParameterWarning]:
+    choices, generated = response.choices, _counted(response)
+    short = 0 if generated is None else generated - len(records)
+    if short > 0:
+        # A choice that came to its end by itself has a token that says so, which many servers do not list.
+        ended = sum(choice.finish_reason in {"stop", "tool_calls"} for choice in choices)
+        if short <= ended:
+            severity, why = INFO, "; " + ("one is" if short == 1 else "they are") + " usually the end of the turn"
+        else:
+            severity, why = WARNING, "; the sum of their logprobs is not that of the answer"
+        message = f"{len(records)} token records for {generated} generated tokens{why}"
+        yield _warning(WarningCode.FEWER_RECORDS, severity, message, requested=generated, applied=len(records))
+        return
+    silent = [choice.index for choice in choices if not choice.logprobs and _says_something(choice)]
+    if silent:
+        came = len(choices) - len(silent)
+        message = f"no token record for choice {', '.join(map(str, silent))}, of {len(choices)} choices"
+        yield _warning(WarningCode.FEWER_RECORDS, WARNING, message, requested=len(choices), applied=came)
+
+
+def _counted(response: ChatResponse) -> int | None:
+    """How many token records there should be, by the server's own count."""
     usage = response.usage
     if usage is None or usage.completion_tokens is None:
-        return
-    generated = usage.completion_tokens
-    hidden = usage.reasoning_tokens or 0
-    if hidden and not any(choice.logprobs and choice.logprobs.reasoning for choice in response.choices):
-        generated -= hidden
-    short = generated - len(records)
-    if short <= 0:
-        return
-    if short == 1 and len(response.choices) == 1 and response.choices[0].finish_reason in {"stop", "tool_calls"}:
-        severity, why = INFO, "; one is usually the token that ends the turn"
-    else:
-        severity, why = WARNING, "; the sum of their logprobs is not that of the answer"
-    message = f"{len(records)} token records for {generated} generated tokens{why}"
-    yield _warning(WarningCode.FEWER_RECORDS, severity, message, requested=generated, applied=len(records))
+        return None
+    # Reasoning is counted, and where the server does not show it there can be no records of it.
+    shown = any(choice.logprobs and choice.logprobs.reasoning for choice in response.choices)
+    return usage.completion_tokens - (0 if shown else usage.reasoning_tokens or 0)
 
 
 def _fewer_alternatives(records: list[TokenLogprob], sent: ChatRequest) -> Iterator[ParameterWarning]:
@@ -170,14 +195,14 @@ def _missing(values: list[float], records: list[TokenLogprob], response: ChatRes
 
 
 def _positive(values: list[float]) -> Iterator[ParameterWarning]:
-    if values and not max(values) <= 0:
-        positive = [value for value in values if value > 0]
-        if positive:
-            message = f"{len(positive)} values are above 0 (the largest {max(positive):.4g}), so they are no logprobs"
-            yield _warning(WarningCode.POSITIVE, ERROR, message, applied=len(positive))
+    positive = [value for value in values if value > ROUNDING]
+    if positive:
+        message = f"{len(positive)} values are above 0 (the largest {max(positive):.4g}), so they are no logprobs"
+        yield _warning(WarningCode.POSITIVE, ERROR, message, applied=len(positive))
 
 
 def _degenerate(values: list[float]) -> Iterator[ParameterWarning]:
-    if len(values) >= DEGENERATE_FROM and len(set(values)) == 1:
-        message = f"all {len(values)} logprobs are {values[0]:.4g}: placeholders, or a server that computes none"
-        yield _warning(WarningCode.DEGENERATE, WARNING, message, applied=values[0])
+    first = values[0] if values else 0.0
+    if len(values) >= DEGENERATE_FROM and first > MASKED_AT and values.count(first) == len(values):
+        message = f"all {len(values)} logprobs are {first:.4g}: placeholders, or a server that computes none"
+        yield _warning(WarningCode.DEGENERATE, WARNING, message, applied=first)
