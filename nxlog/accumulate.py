@@ -78,7 +78,7 @@ def _merged(old: Usage | None, new: Usage) -> Usage:
 
 
 class _Choice:
-    __slots__ = ("finish_reason", "reasoning", "records", "refusal", "text", "tool_calls")
+    __slots__ = ("finish_reason", "open_calls", "reasoning", "records", "refusal", "text", "tool_calls")
 
     def __init__(self) -> None:
         self.text: list[str] = []
@@ -86,7 +86,8 @@ class _Choice:
         self.refusal: list[str] = []
         self.finish_reason: str | None = None
         self.records: dict[Channel, list[TokenLogprob]] = {}
-        self.tool_calls: dict[int, _ToolCall] = {}
+        self.tool_calls: list[_ToolCall] = []
+        self.open_calls: dict[int, _ToolCall] = {}
 
     def add(self, chunk: StreamChunk) -> None:
         if chunk.delta:
@@ -100,7 +101,15 @@ class _Choice:
         if chunk.logprobs is not None:
             self._add_records(chunk.logprobs)
         for delta in chunk.tool_call_deltas:
-            self.tool_calls.setdefault(delta.index, _ToolCall()).add(delta)
+            self._call(delta).add(delta)
+
+    def _call(self, delta: ToolCallDelta) -> _ToolCall:
+        call = self.open_calls.get(delta.index)
+        # Some gateways number every call 0; another id is another call.
+        if call is None or (delta.id and call.id and delta.id != call.id):
+            call = self.open_calls[delta.index] = _ToolCall(delta.index)
+            self.tool_calls.append(call)
+        return call
 
     def _add_records(self, delta: StreamLogprobsDelta) -> None:
         for name in CHANNELS:
@@ -109,27 +118,25 @@ class _Choice:
                 self.records.setdefault(name, []).extend(part)
 
     def build(self, index: int) -> Choice:
-        records = self.records
-        logprobs = None
-        if records:
-            logprobs = LogprobsData(
-                records.get("content"), refusal=records.get("refusal"), reasoning=records.get("reasoning")
-            )
+        # Copies, because the lists may still grow.
+        records = {name: list(part) for name, part in self.records.items()}
+        logprobs = LogprobsData(**records) if records else None
         return Choice(
             index=index,
             text="".join(self.text),
             refusal="".join(self.refusal) or None,
             reasoning="".join(self.reasoning) or None,
-            tool_calls=[call.build(i) for i, call in sorted(self.tool_calls.items())],
+            tool_calls=[call.build(i) for i, call in enumerate(sorted(self.tool_calls, key=_ToolCall.place))],
             finish_reason=self.finish_reason,
             logprobs=logprobs,
         )
 
 
 class _ToolCall:
-    __slots__ = ("arguments", "id", "name")
+    __slots__ = ("arguments", "id", "index", "name")
 
-    def __init__(self) -> None:
+    def __init__(self, index: int) -> None:
+        self.index = index
         self.id: str | None = None
         self.name = ""
         self.arguments: list[str] = []
@@ -140,8 +147,11 @@ class _ToolCall:
         self.name = self.name or delta.name or ""
         self.arguments.append(delta.arguments)
 
-    def build(self, index: int) -> ToolCall:
+    def place(self) -> int:
+        return self.index
+
+    def build(self, position: int) -> ToolCall:
         return ToolCall(
-            id=self.id or f"call_{index}",
+            id=self.id or f"call_{position}",
             function=FunctionCall(name=self.name, arguments="".join(self.arguments)),
         )
