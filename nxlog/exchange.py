@@ -9,14 +9,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class HttpRequest:
-    """One POST. ``headers`` may hold the key, so they are not in the repr."""
+    """One POST. Headers and the query may hold the key, so neither is in the repr."""
 
     url: str
-    headers: Mapping[str, str] = field(repr=False)
-    content: bytes = field(repr=False)
+    headers: Mapping[str, str]
+    content: bytes
     stream: bool = False
+
+    def __repr__(self) -> str:
+        return f"HttpRequest({self.url.partition('?')[0]!r}, {len(self.content)} bytes, stream={self.stream})"
 
 
 @dataclass(frozen=True, slots=True)

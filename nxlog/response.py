@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, PrivateAttr
@@ -194,7 +194,7 @@ class StreamChunk(msgspec.Struct, frozen=True):
             elif isinstance(value, tuple):
                 value = [msgspec.to_builtins(delta) for delta in self.tool_call_deltas]
             out[name] = value
-        return _json.json_safe(out)
+        return cast("dict[str, Any]", _json.json_safe(out))
 
     def model_dump_json(self) -> str:
         """The same as JSON."""

@@ -23,8 +23,8 @@ from nxlog.errors import (
     TimeoutError,  # noqa: A004 - ours is what is tested
     TransportError,
 )
-from nxlog.http import Timeout
-from nxlog.http_pool import KEEPALIVE
+from nxlog.http.pool import KEEPALIVE
+from nxlog.timeout import Timeout
 from tests.fault_server import (
     CLOSE,
     LAST_CHUNK,
@@ -301,7 +301,7 @@ def test_old_idle_connections_are_closed(mode: str, monkeypatch: pytest.MonkeyPa
         await first.read()  # the first to be idle is at the bottom of the stack
         await second.read()
         now = time.monotonic() + KEEPALIVE / 2
-        monkeypatch.setattr("nxlog.http_pool.time.monotonic", lambda: now)
+        monkeypatch.setattr("nxlog.http.pool.time.monotonic", lambda: now)
         await transport.send(post(server.url))  # takes the second and puts it back, young
         now += KEEPALIVE / 2 + 1
         third = await transport.stream(post(server.url))

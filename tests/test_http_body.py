@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nxlog.errors import DecodeError, ResponseTooLargeError
-from nxlog.http_body import Body
+from nxlog.http.body import Body
 
 
 def body_of(encoding: str, limit: int = 1 << 20) -> Body:

@@ -17,7 +17,8 @@ from nxlog.errors import (
     InvalidRequestError,
     TimeoutError,  # noqa: A004 - ours is what is tested
 )
-from nxlog.http import AsyncTransport, SyncTransport, Timeout
+from nxlog.http import AsyncTransport, SyncTransport
+from nxlog.timeout import Timeout
 from tests.fault_server import LAST_CHUNK, SILENCE, FaultServer, chunk, chunked_head, gzipped, response
 from tests.http_modes import KEY, MODES, post, run, send
 

@@ -12,7 +12,6 @@ from typing import Any
 import anyio
 import pytest
 
-from nxlog import http_origin
 from nxlog.errors import (
     ConnectError,
     InvalidRequestError,
@@ -21,7 +20,8 @@ from nxlog.errors import (
     TimeoutError,  # noqa: A004 - ours is what is tested
     TransportError,
 )
-from nxlog.http import AsyncTransport, SyncTransport, Timeout
+from nxlog.http import AsyncTransport, SyncTransport, origin
+from nxlog.timeout import Timeout
 from tests.fault_server import (
     CLOSE,
     LAST_CHUNK,
@@ -117,7 +117,7 @@ def test_the_sync_limits_shrink_again_when_the_body_starts(monkeypatch: pytest.M
     """httpcore takes the read limit of a body when its first read starts; see ``Timeout.total``."""
     clock = time.monotonic
     late = 0.0
-    monkeypatch.setattr("nxlog.http.time.monotonic", lambda: clock() + late)
+    monkeypatch.setattr("nxlog.http.transport.time.monotonic", lambda: clock() + late)
 
     def answer(_: Received) -> bytes:
         nonlocal late
@@ -132,11 +132,11 @@ def test_the_sync_limits_shrink_again_when_the_body_starts(monkeypatch: pytest.M
 
 
 def test_a_second_client_loads_no_certificates() -> None:
-    contexts = {id(http_origin.ssl_context()) for _ in range(3)}
+    contexts = {id(origin.ssl_context()) for _ in range(3)}
     assert len(contexts) == 1
     # Plain HTTP needs none at all, and what it has instead trusts nobody.
-    assert http_origin._context_for(("http", "127.0.0.1", 80)).cert_store_stats()["x509"] == 0
-    assert http_origin._context_for(("https", "127.0.0.1", 443)) is http_origin.ssl_context()
+    assert origin._context_for(("http", "127.0.0.1", 80)).cert_store_stats()["x509"] == 0
+    assert origin._context_for(("https", "127.0.0.1", 443)) is origin.ssl_context()
 
 
 def test_nothing_leaks_when_the_interpreter_checks() -> None:

@@ -17,8 +17,8 @@ import yarl
 
 from nxlog import errors
 from nxlog.exchange import HttpRequest
-from nxlog.http import Timeout
-from nxlog.http_errors import Place, bare_url, mapped, translate
+from nxlog.http.errors import Place, bare_url, mapped, translate
+from nxlog.timeout import Timeout
 from tests.fault_server import CLOSE, RESET, SILENCE, FaultServer, Received, chunk, chunked_head, refused_url, response
 from tests.http_modes import KEY, MODES, send
 

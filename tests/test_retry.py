@@ -20,8 +20,8 @@ from nxlog.errors import (
     TimeoutError,  # noqa: A004 - ours is what is tested
     TransportError,
 )
-from nxlog.http import Timeout
 from nxlog.retry import RETRY_STATUSES, RetryPolicy, retry_after
+from nxlog.timeout import Timeout
 from tests.fault_server import CLOSE, LAST_CHUNK, RESET, SILENCE, FaultServer, chunk, chunked_head, response
 from tests.http_modes import MODES, post, run
 

@@ -20,7 +20,7 @@ import anyio
 import httpx
 
 from nxlog.errors import InvalidRequestError
-from nxlog.http_origin import KEEPALIVE, Origin, build_request, target_of
+from nxlog.http.origin import KEEPALIVE, Origin, build_request, target_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -12,8 +12,8 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from nxlog.errors import InvalidRequestError
-from nxlog.http_body import ACCEPT_ENCODING
-from nxlog.http_errors import bare_url
+from nxlog.http.body import ACCEPT_ENCODING
+from nxlog.http.errors import bare_url
 
 if TYPE_CHECKING:
     from nxlog.exchange import HttpRequest

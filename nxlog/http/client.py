@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import httpx
 
 from nxlog.errors import InvalidRequestError
-from nxlog.http_origin import header_list, target_of
-from nxlog.http_pool import break_off
+from nxlog.http.origin import header_list, target_of
+from nxlog.http.pool import break_off
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from nxlog.exchange import HttpRequest
-    from nxlog.http_pool import Limits
+    from nxlog.http.pool import Limits
 
 
 class SyncClientLease:

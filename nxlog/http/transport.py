@@ -1,4 +1,4 @@
-"""HTTP: the only module (with its ``http_*`` parts) that knows httpx.
+"""Sending requests, in both modes.
 
 ``SyncTransport`` and ``AsyncTransport`` send an ``HttpRequest`` and return either the whole
 response or one whose body is still on its way. They map every error of httpx to one of nxlog, bound
@@ -16,35 +16,24 @@ import httpx
 
 from nxlog.errors import InvalidRequestError, NetworkError
 from nxlog.exchange import HttpRequest, HttpResponse
-from nxlog.http_body import Body
-from nxlog.http_client import AsyncClientSource, SyncClientSource, check_client
-from nxlog.http_errors import Place, expired, mapped
-from nxlog.http_origin import (
+from nxlog.http.body import Body
+from nxlog.http.client import AsyncClientSource, SyncClientSource, check_client
+from nxlog.http.errors import Place, expired, mapped
+from nxlog.http.origin import (
     aiohttp_transport,
     async_transport,
     import_httpx_aiohttp,
     sync_transport,
 )
-from nxlog.http_pool import AsyncPool, SyncPool
+from nxlog.http.pool import AsyncPool, SyncPool
 from nxlog.timeout import Timeout, TimeoutLike
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from typing import Self
 
-    from nxlog.http_client import AsyncClientLease, SyncClientLease
-    from nxlog.http_pool import AsyncLease, Limits, SyncLease
-
-__all__ = [
-    "MAX_RESPONSE_BYTES",
-    "AsyncByteStream",
-    "AsyncTransport",
-    "HttpRequest",
-    "HttpResponse",
-    "SyncByteStream",
-    "SyncTransport",
-    "Timeout",
-]
+    from nxlog.http.client import AsyncClientLease, SyncClientLease
+    from nxlog.http.pool import AsyncLease, Limits, SyncLease
 
 MAX_RESPONSE_BYTES = 256 << 20
 """Default bound of a response: 4,000 tokens with 20 alternatives are 6 MB."""

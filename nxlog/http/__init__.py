@@ -1,0 +1,7 @@
+"""HTTP: the only package that knows httpx. Everything else hands it an ``HttpRequest``."""
+
+from __future__ import annotations
+
+from nxlog.http.transport import AsyncByteStream, AsyncTransport, SyncByteStream, SyncTransport
+
+__all__ = ["AsyncByteStream", "AsyncTransport", "SyncByteStream", "SyncTransport"]
