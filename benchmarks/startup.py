@@ -12,7 +12,7 @@ import httpx
 from harness import NEAR, OURS, Sample, Scenario, Target, optional, timed
 
 import nxlog
-from nxlog.http_origin import sync_transport
+from nxlog.http.origin import sync_transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
