@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
+
+from nxlog._json import BROKEN
 from nxlog._records import MASKED_AT
 from nxlog.logprobs import CHANNELS
 from nxlog.warnings import ParameterWarning, WarningCode, WarningSeverity, WarningSource
@@ -24,8 +27,13 @@ DEGENERATE_FROM = 5
 ROUNDING = 1e-6
 """A logprob of a certain token may come out a little above 0 in single precision."""
 
-# How sentinels are written: -9999.0, -Infinity, -3.4028235e+38 with and without "+", and -2^100.
-_SENTINEL_MARKS = (b"-9999", b"Infinity", b"-3.402823", b"-3402823", b"-1.267650")
+
+class _Value(msgspec.Struct, gc=False):
+    # Decoding nothing but the values costs less than searching the text for sentinels, and misses none.
+    logprob: Annotated[float, msgspec.Meta(gt=MASKED_AT)] | None = None
+
+
+_decode_values = msgspec.json.Decoder(list[_Value] | None).decode
 
 
 def check_delivery(sent: ChatRequest, response: ChatResponse) -> list[ParameterWarning]:
@@ -47,9 +55,8 @@ def _records_against(
 ) -> Iterator[ParameterWarning]:
     values = [token.logprob for token in records if token.logprob is not None]
     yield from _fewer_records(records, response)
-    yield from _fewer_alternatives(records, sent)
     yield from _masked(values)
-    yield from _masked_alternatives(records)
+    yield from _alternatives(records, sent)
     yield from _missing(values, records, response)
     yield from _positive(values)
     yield from _degenerate(values)
@@ -141,12 +148,29 @@ def _counted(response: ChatResponse) -> int | None:
     return usage.completion_tokens - (0 if shown else usage.reasoning_tokens or 0)
 
 
-def _fewer_alternatives(records: list[TokenLogprob], sent: ChatRequest) -> Iterator[ParameterWarning]:
-    asked = sent.top_logprobs or 0
-    if not asked:
-        return
-    counts = [_count(token, asked) for token in records]
-    least = min(counts)
+def _alternatives(records: list[TokenLogprob], sent: ChatRequest) -> Iterator[ParameterWarning]:
+    counts: list[int] = []
+    masked = 0
+    for token in records:
+        count, hidden = _count_and_masked(token)
+        counts.append(count)
+        masked += hidden
+    yield from _fewer_alternatives(counts, sent)
+    if masked:
+        message = f"{masked} alternatives were masked: their value is a sentinel, not a logprob"
+        yield _warning(WarningCode.MASKED, INFO, message, parameter="top_logprobs", applied=masked)
+
+
+def _count_and_masked(token: TokenLogprob) -> tuple[int, int]:
+    try:
+        return len(_decode_values(token.raw_top_logprobs) or ()), 0
+    except BROKEN:  # a sentinel, a NaN, or no list of records
+        tops = token.top_logprobs
+        return len(tops), sum(top.is_masked for top in tops)
+
+
+def _fewer_alternatives(counts: list[int], sent: ChatRequest) -> Iterator[ParameterWarning]:
+    asked, least = sent.top_logprobs or 0, min(counts)
     if least >= asked:
         return
     short = sum(count < asked for count in counts)
@@ -156,32 +180,11 @@ def _fewer_alternatives(records: list[TokenLogprob], sent: ChatRequest) -> Itera
     )
 
 
-def _count(token: TokenLogprob, asked: int) -> int:
-    # Quotes inside a string are escaped, so this finds keys only. What does not fit is counted properly.
-    quick = bytes(token.raw_top_logprobs).count(b'"logprob":')
-    return quick if quick == asked else token.count_alternatives()
-
-
 def _masked(values: list[float]) -> Iterator[ParameterWarning]:
     if values and min(values) <= MASKED_AT:
         sampled = sum(value <= MASKED_AT for value in values)
         message = f"{sampled} of {len(values)} sampled tokens have a sentinel (-9999 or below) instead of a logprob"
         yield _warning(WarningCode.MASKED, WARNING, message, applied=sampled)
-
-
-def _masked_alternatives(records: list[TokenLogprob]) -> Iterator[ParameterWarning]:
-    # Decoding every alternative would cost more than the reply did, and nearly every reply has no sentinel.
-    if not _may_hold_sentinels(b"".join(token.raw_top_logprobs for token in records)):
-        return
-    suspects = (token for token in records if _may_hold_sentinels(bytes(token.raw_top_logprobs)))
-    masked = sum(top.is_masked for token in suspects for top in token.top_logprobs)
-    if masked:
-        message = f"{masked} alternatives were masked: their value is a sentinel, not a logprob"
-        yield _warning(WarningCode.MASKED, INFO, message, parameter="top_logprobs", applied=masked)
-
-
-def _may_hold_sentinels(raw: bytes) -> bool:
-    return any(mark in raw for mark in _SENTINEL_MARKS)
 
 
 def _missing(values: list[float], records: list[TokenLogprob], response: ChatResponse) -> Iterator[ParameterWarning]:

@@ -263,3 +263,21 @@ def test_wires_are_found_by_name() -> None:
     assert get_wire("openai-chat").name == "openai-chat"
     with pytest.raises(InvalidRequestError, match="one of openai-chat, anthropic-messages"):
         get_wire("gopher")
+
+
+def test_records_with_keys_of_the_servers_own_stay_lazy() -> None:
+    """Fireworks adds keys to every record. They are kept, and the alternatives are still a slice of the reply."""
+    odd_spacing = '[ {"token":"b" , "logprob":-2.0, "bytes":[98], "rank":2} ]'
+    body = (
+        '{"id":"r","model":"m","choices":[{"index":0,"finish_reason":"stop","message":{"content":"a"},"logprobs":'
+        '{"content":[{"token":"a","logprob":-1,"bytes":[97],"sampling_logprob":-0.5,"top_logprobs":'
+        + odd_spacing
+        + "}],"
+        '"tokens":["a"],"refusal":null}}]}'
+    ).encode()
+    (token,) = OpenAIChat().decode(body).logprobs or ()
+    assert (token.token, token.logprob, token.bytes) == ("a", -1.0, b"a")
+    assert token.extra == {"sampling_logprob": -0.5}
+    assert bytes(token.raw_top_logprobs) == odd_spacing.encode()
+    (alternative,) = token.top_logprobs
+    assert (alternative.token, alternative.logprob, alternative.extra) == ("b", -2.0, {"rank": 2})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import functools
 import ssl
@@ -142,6 +141,8 @@ def aiohttp_transport(origin: Origin) -> httpx.AsyncBaseTransport:
     """A transport for all connections to ``origin``: aiohttp keeps them, asyncio only."""
     httpx_aiohttp = import_httpx_aiohttp()
     try:
+        import asyncio  # noqa: PLC0415 - sync users never need it
+
         asyncio.get_running_loop()
     except RuntimeError:
         raise InvalidRequestError(

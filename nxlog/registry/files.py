@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +59,8 @@ def read_toml(path: Path) -> Raw:
     Raises:
         RegistryError: it cannot be read, or is not TOML.
     """
+    import tomllib  # noqa: PLC0415 - the built-in data is JSON
+
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
@@ -89,6 +89,8 @@ def _fix(entry: Any, shape: type[BaseModel]) -> str:
             return "is missing; add it"
         case "extra_forbidden":
             name = str(entry["loc"][-1])
+            import difflib  # noqa: PLC0415 - for errors only
+
             near = difflib.get_close_matches(name, _names(shape), n=1)
             return f"is not a known field; {f'did you mean {near[0]!r}?' if near else 'remove it'}"
         case "value_error":

@@ -7,7 +7,6 @@ when it is first used. A user's own files (``providers/*.toml`` and ``capabiliti
 
 from __future__ import annotations
 
-import difflib
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -287,6 +286,8 @@ class Registry:
         return id_
 
     def _unknown(self, name: str) -> str:
+        import difflib  # noqa: PLC0415 - for errors only
+
         near = difflib.get_close_matches(name.casefold(), [*self._providers, *self._aliases], n=3)
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are {', '.join(self._providers)}"
         return f"unknown provider {name!r}; {hint}"

@@ -7,18 +7,26 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
-from nxlog._json import NULL, as_list
-from nxlog._records import TokenLogprob
+from nxlog._json import NULL
 from nxlog.errors import DecodeError, IncompleteStreamError
-from nxlog.logprobs import LogprobsData, StreamLogprobsDelta, channels_from_object
+from nxlog.logprobs import LogprobsData, StreamLogprobsDelta
 from nxlog.request import FunctionCall, ToolCall
 from nxlog.response import ChatResponse, Choice, StreamChunk, ToolCallDelta, Usage, with_body
+from nxlog.wire._openai_chat_reply import (
+    NAME,
+    Channels,
+    Function,
+    Message,
+    Reply,
+    ReplyChoice,
+    ReplyUsage,
+    ToolCallPart,
+    decode_reply,
+)
 from nxlog.wire.base import encode_body, not_the_shape
 from nxlog.wire.errors import event_error
 from nxlog.wire.sse import EventSplitter
@@ -48,7 +56,7 @@ _PLAIN_FIELDS = (
 class OpenAIChat:
     """The wire; it has no state."""
 
-    name = "openai-chat"
+    name = NAME
     lacks: frozenset[str] = frozenset()
 
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:
@@ -74,7 +82,7 @@ class OpenAIChat:
 
     def decode(self, body: bytes) -> ChatResponse:
         """The reply."""
-        reply = _decode(body)
+        reply = decode_reply(body)
         _raise_error_object(reply, body)
         if not reply.choices:
             raise not_the_shape(self.name, body, "it has no choices")
@@ -94,142 +102,13 @@ class OpenAIChat:
         return _Decoder()
 
 
-# -- what is read, and nothing else; the rest stays reachable through ChatResponse.raw ------------------------------
-
-
-class _Channels(Struct, gc=False):
-    content: list[TokenLogprob] | None = None
-    refusal: list[TokenLogprob] | None = None
-    reasoning_content: list[TokenLogprob] | None = None
-    reasoning: list[TokenLogprob] | None = None
-
-
-class _Function(Struct, gc=False):
-    name: str | None = None
-    arguments: str | dict[str, Any] | None = None
-
-
-class _ToolCall(Struct, gc=False):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
-
-
-class _Message(Struct, gc=False):
-    content: str | list[dict[str, Any]] | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    tool_calls: list[_ToolCall] | None = None
-
-
-class _Choice(Struct, gc=False):
-    index: int = 0
-    message: _Message | None = None
-    delta: _Message | None = None
-    logprobs: _Channels | None = None
-    finish_reason: str | None = None
-
-
-class _PromptDetails(Struct, gc=False):
-    cached_tokens: int | None = None
-
-
-class _CompletionDetails(Struct, gc=False):
-    reasoning_tokens: int | None = None
-
-
-class _Usage(Struct, gc=False):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
-
-
-class _Reply(Struct, gc=False):
-    id: str | None = None
-    model: str | None = None
-    created: int | None = None
-    choices: list[_Choice] | None = None
-    usage: _Usage | None = None
-    error: Raw = NULL
-
-
-_T = TypeVar("_T", LogprobsData, StreamLogprobsDelta)
-_S = TypeVar("_S", bound=Struct)
-
 _EMPTY = Raw(b"{}")
-_decode_strict = msgspec.json.Decoder(_Reply).decode
-
-
-def _decode(data: bytes) -> _Reply:
-    try:
-        return _decode_strict(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _decode_tolerant(data)
-
-
-def _decode_tolerant(data: bytes) -> _Reply:
-    """The same for what msgspec refuses: NaN literals, records with unknown keys, wrong types, broken UTF-8."""
-    try:
-        value = json.loads(data.decode("utf-8", "replace"))
-    except (ValueError, RecursionError) as problem:
-        raise not_the_shape(OpenAIChat.name, data, f"not JSON ({problem})") from None
-    if not isinstance(value, dict):
-        raise not_the_shape(OpenAIChat.name, data, f"a {type(value).__name__} where an object belongs")
-    reply = cast("dict[str, Any]", value)
-    choices = cast("list[object]", as_list(reply.get("choices")))
-    return _Reply(
-        id=_str(reply.get("id")),
-        model=_str(reply.get("model")),
-        created=_int(reply.get("created")),
-        choices=[_tolerant_choice(cast("dict[str, Any]", item)) for item in choices if isinstance(item, dict)],
-        usage=_or_none(reply.get("usage"), _Usage),
-        error=Raw(json.dumps(reply.get("error")).encode()),
-    )
-
-
-def _tolerant_choice(item: dict[str, Any]) -> _Choice:
-    logprobs = item.get("logprobs")
-    channels = channels_from_object(cast("dict[str, Any]", logprobs)) if isinstance(logprobs, dict) else None
-    return _Choice(
-        index=_int(item.get("index")) or 0,
-        message=_or_none(item.get("message"), _Message),
-        delta=_or_none(item.get("delta"), _Message),
-        logprobs=None if channels is None else _Channels(**channels),
-        finish_reason=_str(item.get("finish_reason")),
-    )
-
-
-def _or_none(value: object, kind: type[_S]) -> _S | None:
-    """The value as a struct, without the fields whose values are of a wrong type."""
-    if not isinstance(value, dict):
-        return None
-    fields = cast("dict[str, object]", value)
-    out = kind()
-    for field in msgspec.structs.fields(kind):
-        if field.name in fields:
-            with contextlib.suppress(msgspec.ValidationError):
-                setattr(out, field.name, msgspec.convert(fields[field.name], field.type, strict=False))
-    return out
-
-
-def _str(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _int(value: object) -> int | None:
-    # A float that is no finite number has no integer.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return int(value)
-
+_T = TypeVar("_T", LogprobsData, StreamLogprobsDelta)
 
 # -- from what was read to nxlog's types -----------------------------------------------------------------------------
 
 
-def _raise_error_object(reply: _Reply, data: bytes) -> None:
+def _raise_error_object(reply: Reply, data: bytes) -> None:
     if reply.error not in (NULL, _EMPTY):
         raise event_error({"error": json.loads(bytes(reply.error))}, data.decode("utf-8", "replace"))
     if not reply.choices and b'"message"' in data:
@@ -246,8 +125,8 @@ def _text(content: str | list[dict[str, Any]] | None) -> str:
     return content or ""
 
 
-def _choice(choice: _Choice) -> Choice:
-    message = choice.message or _Message()
+def _choice(choice: ReplyChoice) -> Choice:
+    message = choice.message or Message()
     return Choice(
         index=choice.index,
         text=_text(message.content),
@@ -259,21 +138,21 @@ def _choice(choice: _Choice) -> Choice:
     )
 
 
-def _tool_call(position: int, call: _ToolCall) -> ToolCall:
-    function = call.function or _Function()
+def _tool_call(position: int, call: ToolCallPart) -> ToolCall:
+    function = call.function or Function()
     return ToolCall(
         id=call.id or f"call_{position}",
         function=FunctionCall(name=function.name or "", arguments=_arguments(function)),
     )
 
 
-def _arguments(function: _Function) -> str:
+def _arguments(function: Function) -> str:
     # Some servers send the object instead of its text.
     value = function.arguments
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value or ""
 
 
-def _channels(wire: _Channels | None, cls: type[_T]) -> _T | None:
+def _channels(wire: Channels | None, cls: type[_T]) -> _T | None:
     if wire is None:
         return None
     reasoning = wire.reasoning_content or wire.reasoning
@@ -283,7 +162,7 @@ def _channels(wire: _Channels | None, cls: type[_T]) -> _T | None:
     return cls(wire.content or None, refusal=wire.refusal or None, reasoning=reasoning or None)
 
 
-def _usage(usage: _Usage | None) -> Usage | None:
+def _usage(usage: ReplyUsage | None) -> Usage | None:
     if usage is None:
         return None
     prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
@@ -328,7 +207,7 @@ class _Decoder:
         if payload.strip() == b"[DONE]":
             self._done = True
             return
-        reply = _decode(payload)
+        reply = decode_reply(payload)
         if not reply.choices:
             _raise_error_object(reply, payload)
             if reply.usage is not None:
@@ -340,8 +219,8 @@ class _Decoder:
             usage = None
         _raise_error_object(reply, payload)
 
-    def _chunk(self, choice: _Choice, reply: _Reply, usage: Usage | None) -> StreamChunk:
-        delta = choice.delta or choice.message or _Message()
+    def _chunk(self, choice: ReplyChoice, reply: Reply, usage: Usage | None) -> StreamChunk:
+        delta = choice.delta or choice.message or Message()
         if choice.finish_reason is not None:
             self._ended.add(choice.index)
             self._open.discard(choice.index)
@@ -362,8 +241,8 @@ class _Decoder:
         )
 
 
-def _tool_call_delta(position: int, call: _ToolCall) -> ToolCallDelta:
-    function = call.function or _Function()
+def _tool_call_delta(position: int, call: ToolCallPart) -> ToolCallDelta:
+    function = call.function or Function()
     return ToolCallDelta(
         index=position if call.index is None else call.index,
         id=call.id,
