@@ -38,6 +38,9 @@ class Case:
     @property
     def reasons(self) -> bool:
         """Whether the model will reason before it answers."""
+        thinking = (self.request.provider_options or {}).get("thinking")
+        if thinking == {"type": "disabled"}:
+            return False  # how DeepSeek, Anthropic and others spell effort "none"
         effort = self.request.reasoning_effort
         return self.capabilities.reasoning_default is True if effort is None else effort != "none"
 

@@ -13,7 +13,6 @@ equal records for the same JSON.
 from __future__ import annotations
 
 import math
-import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, TypeVar, cast
 
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 Bytes = bytes  # inside a record the name ``bytes`` is its attribute
 MASKED_AT = -9999.0
 """Values at or below are sentinels for masked or unknown tokens (-9999, -1.27e30, -3.4e38, -inf), not measurements."""
-
-_TOKEN_ID = re.compile(r"token_id:([0-9]{1,18})\Z")
 
 
 class _Record(Struct, frozen=True, gc=False, eq=False, forbid_unknown_fields=True):
@@ -60,8 +57,7 @@ class _Record(Struct, frozen=True, gc=False, eq=False, forbid_unknown_fields=Tru
             return self.raw_id
         if self.raw_token_id is not None:
             return self.raw_token_id
-        match = _TOKEN_ID.match(self.token)
-        return int(match[1]) if match else None
+        return _json.placeholder_id(self.token)
 
     @property
     def is_masked(self) -> bool:
@@ -173,7 +169,7 @@ class TopLogprob(_Record, frozen=True, gc=False, eq=False, forbid_unknown_fields
 
     @property
     def bytes(self) -> Bytes | None:
-        return None if _TOKEN_ID.match(self.token) else _json.decode_bytes(self.raw_bytes)
+        return _json.decode_bytes(self.raw_bytes) if _json.placeholder_id(self.token) is None else None
 
     @classmethod
     def build(

@@ -204,6 +204,14 @@ def test_a_dropped_effort_conflicts_with_nothing() -> None:
     assert [warning.parameter for warning in found] == ["reasoning_effort"]
 
 
+def test_thinking_disabled_in_the_providers_own_words_counts() -> None:
+    """DeepSeek ignores temperature while it thinks; who turns thinking off means the temperature."""
+    asked = request(temperature=0.5, provider_options={"thinking": {"type": "disabled"}})
+    adapted, found = adapt(asked, at("deepseek", "deepseek-chat"))
+    assert adapted.temperature == 0.5
+    assert not found
+
+
 def test_a_model_that_always_reasons_refuses_effort_none() -> None:
     capabilities = at("openai", "gpt-6-astra")
     sent, found = adapt(request(logprobs=True, reasoning_effort="none"), capabilities)
