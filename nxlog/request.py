@@ -33,7 +33,7 @@ class _Part(BaseModel):
 
 class _OpenPart(_Part):
     # Providers hang keys of their own on parts (cache_control, ...), which go along.
-    model_config = ConfigDict(extra="allow")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
 
 
 class TextPart(_OpenPart):

@@ -50,6 +50,7 @@ def test_no_public_type_is_unknown(completeness: dict[str, Any]) -> None:
         if symbol["isExported"] and not symbol["isTypeKnown"] and not symbol["isTypeAmbiguous"]
     ]
     assert unknown == []
+    assert completeness["completenessScore"] == 1, "a public name needs an annotation"
 
 
 def test_mistakes_are_found(tmp_path: Path) -> None:

@@ -59,7 +59,9 @@ class AnthropicMessages:
     """The wire; it has no state."""
 
     name = "anthropic-messages"
-    lacks = frozenset({"n", "seed", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "json_mode"})
+    lacks: frozenset[str] = frozenset(
+        {"n", "seed", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "json_mode"}
+    )
 
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:
         """The request body. ``n``, ``seed``, the penalties and logprobs have no place on this wire and are not sent."""
