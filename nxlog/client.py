@@ -10,7 +10,6 @@ import anyio.to_thread
 from nxlog._config import Config, as_request
 from nxlog._drive import adrive, drive
 from nxlog.call import chat
-from nxlog.http import AsyncTransport, SyncTransport
 from nxlog.retry import RetryPolicy
 from nxlog.streams import AsyncStream, Stream
 from nxlog.timeout import Timeout
@@ -79,6 +78,8 @@ class Client:
         )
         self._timeout = Timeout.of(timeout)
         self._retries = RetryPolicy.of(retries)
+        from nxlog.http import SyncTransport  # noqa: PLC0415 - httpx is a third of the import time
+
         self._transport = SyncTransport(timeout=self._timeout, http_client=http_client)
 
     def chat(self, request: ChatRequest | None = None, /, **fields: Any) -> ChatResponse:
@@ -152,6 +153,8 @@ class AsyncClient:
         )
         self._timeout = Timeout.of(timeout)
         self._retries = RetryPolicy.of(retries)
+        from nxlog.http import AsyncTransport  # noqa: PLC0415 - as above
+
         self._transport = AsyncTransport(timeout=self._timeout, http_client=http_client)
 
     async def chat(self, request: ChatRequest | None = None, /, **fields: Any) -> ChatResponse:

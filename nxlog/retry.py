@@ -14,7 +14,6 @@ import random
 import time
 from dataclasses import dataclass
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import anyio
@@ -265,6 +264,8 @@ def _seconds(value: str | None) -> float | None:
 
 
 def _timestamp(value: str | None) -> float | None:
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - few servers send dates
+
     try:
         moment = parsedate_to_datetime(value or "")
     except ValueError:
