@@ -17,10 +17,9 @@ from nxlog.warnings import emit
 
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Literal, Self
+    from typing import Self
 
-    import httpx
-
+    from nxlog.http import OwnAsyncClient, OwnClient
     from nxlog.parameter_adapter import OnUnknown, OnUnsupported
     from nxlog.registry import Registry
     from nxlog.request import ChatRequest
@@ -64,7 +63,7 @@ class Client:
         on_unknown: OnUnknown = "try",
         timeout: float | Timeout | None = DEFAULT_TIMEOUT,
         retries: int | RetryPolicy = DEFAULT_RETRIES,
-        http_client: httpx.Client | None = None,
+        http_client: OwnClient | None = None,
         registry: Registry | None = None,
     ) -> None:
         self._config = Config(
@@ -139,7 +138,7 @@ class AsyncClient:
         on_unknown: OnUnknown = "try",
         timeout: float | Timeout | None = DEFAULT_TIMEOUT,
         retries: int | RetryPolicy = DEFAULT_RETRIES,
-        http_client: httpx.AsyncClient | Literal["aiohttp"] | None = None,
+        http_client: OwnAsyncClient | None = None,
         registry: Registry | None = None,
     ) -> None:
         self._config = Config(

@@ -75,19 +75,12 @@ def imports_of(path: Path) -> set[str]:
 def test_imports_go_one_way(path: Path) -> None:
     part, imports = part_of(path), imports_of(path)
     if part != "http":
-        typing_only = {"client", "_config"}  # an annotation of http_client
-        assert part in typing_only or not {name.partition(".")[0] for name in imports} & HTTP_LIBRARIES
+        assert not {name.partition(".")[0] for name in imports} & HTTP_LIBRARIES
     if part == "wire":
         assert not {name.partition(".")[0] for name in imports} & {"anyio", "asyncio", "trio", "socket"}
     if part in ALLOWED:
         inner = {name.split(".")[1] for name in imports if name.startswith("nxlog.")}
         assert inner <= ALLOWED[part] | {part}
-
-
-def test_httpx_reaches_the_client_as_an_annotation_only() -> None:
-    tree = ast.parse((PACKAGE / "client.py").read_text(encoding="utf-8"))
-    top = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
-    assert "httpx" not in top
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

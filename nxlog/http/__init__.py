@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nxlog.http.client import OwnAsyncClient, OwnClient
 from nxlog.http.transport import AsyncByteStream, AsyncTransport, SyncByteStream, SyncTransport
 
-__all__ = ["AsyncByteStream", "AsyncTransport", "SyncByteStream", "SyncTransport"]
+__all__ = ["AsyncByteStream", "AsyncTransport", "OwnAsyncClient", "OwnClient", "SyncByteStream", "SyncTransport"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import httpx
 
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
     from nxlog.exchange import HttpRequest
     from nxlog.http.pool import Limits
+
+
+OwnClient: TypeAlias = httpx.Client
+"""What ``Client(http_client=...)`` takes."""
+
+OwnAsyncClient: TypeAlias = httpx.AsyncClient | Literal["aiohttp"]
+"""What ``AsyncClient(http_client=...)`` takes."""
 
 
 class SyncClientLease:
