@@ -109,6 +109,12 @@ def test_the_guide_and_the_readme_have_snippets() -> None:
     assert {page_id(page) for page in WITH_CODE} >= {"README.md", "docs/guide.md"}
 
 
+@pytest.mark.parametrize("fence", [fence for fence in FENCES if fence.language == "python"], ids=str)
+def test_shown_output_is_checked_output(fence: Fence) -> None:
+    """A formatter once made comments of it, and nothing was checked any more."""
+    assert not re.search(r"^\s*# +>", fence.code, re.MULTILINE), "write #> in front of what is printed"
+
+
 # -- python and toml -------------------------------------------------------------------------------------------------
 
 
