@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from nxlog import errors
 from nxlog.accumulate import Accumulator
-from nxlog.wire import get_wire
+from nxlog.wire import NAMES, get_wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,8 +35,9 @@ def read(wire: str, kind: str) -> list[Any]:
     return [pytest.param(wire, test, id=f"{wire}-{test['id']}") for test in tests if test["kind"] == kind]
 
 
-UNARY = [*read("openai-chat", "unary"), *read("anthropic-messages", "unary")]
-STREAMS = [*read("openai-chat", "stream"), *read("anthropic-messages", "stream")]
+WIRES = [name for name in NAMES if (VECTORS / f"{name}.json").is_file()]
+UNARY = [param for wire in WIRES for param in read(wire, "unary")]
+STREAMS = [param for wire in WIRES for param in read(wire, "stream")]
 
 
 def data_of(test: Json) -> bytes:

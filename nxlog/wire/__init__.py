@@ -11,7 +11,21 @@ from nxlog.errors import InvalidRequestError
 if TYPE_CHECKING:
     from nxlog.wire.base import Wire
 
-NAMES = ("openai-chat", "anthropic-messages")
+NAMES = (
+    "openai-chat",
+    "openai-completions",
+    "openai-responses",
+    "anthropic-messages",
+    "gemini",
+    "cohere-chat",
+    "bedrock-converse",
+    "ollama",
+    "llamacpp",
+    "sglang-generate",
+    "vllm-generate",
+    "tgi",
+    "together-columns",
+)
 """Every wire; a wire is the module of its name, imported when it is first spoken."""
 
 

@@ -90,6 +90,22 @@ def encode_body(body: dict[str, Any], options: Mapping[str, Any] | None) -> byte
         raise InvalidRequestError(f"the request cannot be written as JSON: {error}") from None
 
 
+def prompt_of(request: ChatRequest, wire: str) -> str:
+    """The prompt of a format that completes text: the one user message, as it is.
+
+    Raises:
+        InvalidRequestError: the conversation is anything else; nxlog makes up no chat template.
+    """
+    if len(request.messages) == 1 and request.messages[0].role == "user":
+        return request.messages[0].text
+    roles = ", ".join(message.role for message in request.messages)
+    raise InvalidRequestError(
+        f"messages: {wire} completes one text, so give exactly one user message (got {roles}); "
+        "for a conversation use a chat wire, whose server applies the model's chat template",
+        param="messages",
+    )
+
+
 def preview(data: bytes, limit: int = 80) -> str:
     """The start of a body, for an error message."""
     text = data[: limit * 4].decode("utf-8", "replace").strip()
