@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nxlog._secret import hider
 from nxlog.accumulate import Accumulator
 from nxlog.delivery import check_delivery
 from nxlog.errors import DecodeError, NxlogError, RedirectError, StatusError
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 Verdicts = dict[tuple[str, str, str, bool], str]
 """Refusals of logprobs that a client has met: (provider, url, model, stream) to the server's words."""
 
-_SHORTEST_SECRET = 4
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -39,6 +38,7 @@ class Target:
     provider: str
     model: str
     url: str
+    stream_url: str
     headers: Mapping[str, str] = field(repr=False)
     secret: str | None = field(repr=False)
     wire: Wire
@@ -81,13 +81,17 @@ class Call:
     @property
     def _mode(self) -> tuple[str, str, str, bool]:
         target = self.target
-        return (target.provider, target.url, target.model, self.stream)
+        return (target.provider, self._url, target.model, self.stream)
+
+    @property
+    def _url(self) -> str:
+        return self.target.stream_url if self.stream else self.target.url
 
     def http_request(self) -> HttpRequest:
         """The request as it goes out now."""
         target = self.target
         content = target.wire.encode(self.sent, model=target.model, stream=self.stream, spelling=target.spelling)
-        return HttpRequest(target.url, target.headers, content, stream=self.stream)
+        return HttpRequest(self._url, target.headers, content, stream=self.stream)
 
     def opened(self) -> Generator[HttpRequest, HttpResponse, HttpResponse]:
         """Send, and send once more without logprobs when the server refuses them.
@@ -128,17 +132,18 @@ class Call:
         return True
 
     def _error(self, response: HttpResponse) -> NxlogError:
-        body = scrub(response.content, self.target.secret)
         if response.status >= 400:
             wait = retry_after(response.headers)
-            return status_error(response.status, body, headers=response.headers, retry_after=wait)
+            found = status_error(response.status, response.content, headers=response.headers, retry_after=wait)
+            return self.blame(found)
         location = response.headers.get("location", "nowhere").split("?")[0]
-        return RedirectError(
+        redirect = RedirectError(
             f"HTTP {response.status}: the server redirects to {location}; nxlog does not send a key after a "
             "redirect, so set base_url to the right address",
             status_code=response.status,
-            body=body.decode("utf-8", "replace"),
+            body=response.content.decode("utf-8", "replace"),
         )
+        return self.blame(redirect)
 
     def complete(self, response: ChatResponse) -> ChatResponse:
         """The reply with its provider, and with the warnings of both halves of the gate."""
@@ -148,19 +153,10 @@ class Call:
 
     def blame(self, error: NxlogError) -> NxlogError:
         """The error with what only the call knows, and without the key."""
-        secret = self.target.secret
-        if secret is not None and len(secret) >= _SHORTEST_SECRET:
-            error.message = error.message.replace(secret, "[key]")
-            error.body = None if error.body is None else error.body.replace(secret, "[key]")
-            error.args = (error.message,)
+        known = hider(self.target.secret)
+        if known is not None:
+            error.rewrite(known.hide)
         return error.add_context(provider=self.target.provider, model=self.target.model)
-
-
-def scrub(body: bytes, secret: str | None) -> bytes:
-    """The body without the key; servers quote it in their errors."""
-    if secret is None or len(secret) < _SHORTEST_SECRET:
-        return body
-    return body.replace(secret.encode(), b"[key]")
 
 
 def chat(call: Call) -> Generator[HttpRequest, HttpResponse, ChatResponse]:
@@ -241,7 +237,13 @@ def not_a_stream(response: HttpResponse, call: Call) -> NxlogError:
     return call.blame(whole)
 
 
-STREAM_TYPES = ("text/event-stream", "application/octet-stream", "text/plain", "application/x-ndjson")
+STREAM_TYPES = (
+    "text/event-stream",
+    "application/octet-stream",
+    "text/plain",
+    "application/x-ndjson",
+    "application/vnd.amazon.eventstream",
+)
 
 
 def is_stream(headers: Mapping[str, str]) -> bool:

@@ -37,6 +37,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
 MAX_BODY = 4096
@@ -92,6 +93,15 @@ class NxlogError(Exception):
         self.provider = self.provider or provider
         self.model = self.model or model
         return self
+
+    def rewrite(self, change: Callable[[str], str]) -> None:
+        """Pass every text that the server may have written through ``change``."""
+        self.message = change(self.message)
+        self.args = (self.message,)
+        for name in ("code", "param", "request_id", "body"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                setattr(self, name, change(value))
 
     def __str__(self) -> str:
         where = "/".join(part for part in (self.provider, self.model) if part)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class HttpRequest:
-    """One POST. Headers and the query may hold the key, so neither is in the repr."""
+    """One POST. Headers, the query and what stands before the host may be secret, so none is in the repr."""
 
     url: str
     headers: Mapping[str, str]
@@ -19,7 +19,10 @@ class HttpRequest:
     stream: bool = False
 
     def __repr__(self) -> str:
-        return f"HttpRequest({self.url.partition('?')[0]!r}, {len(self.content)} bytes, stream={self.stream})"
+        scheme, slashes, rest = self.url.partition("?")[0].partition("://")
+        host, slash, path = rest.partition("/")
+        bare = scheme + slashes + host.rpartition("@")[2] + slash + path
+        return f"HttpRequest({bare!r}, {len(self.content)} bytes, stream={self.stream})"
 
 
 @dataclass(frozen=True, slots=True)

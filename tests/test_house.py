@@ -27,6 +27,7 @@ TYPES = {
     "_json",
     "_records",
     "_columns",
+    "_secret",
     "exchange",
     "timeout",
     "_version",
