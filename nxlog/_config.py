@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import ValidationError
 
+from nxlog._address import base_url_of, check_base_url, checked_variable, url_of
 from nxlog._version import __version__
 from nxlog.call import Call, Policy, Target
 from nxlog.errors import InvalidRequestError, MissingKeyError
@@ -17,6 +18,8 @@ from nxlog.wire import get_wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from nxlog.registry import Wire
 
 
 class Config:
@@ -32,11 +35,13 @@ class Config:
         on_unsupported: OnUnsupported,
         on_unknown: OnUnknown,
         registry: Registry | None,
+        variables: Mapping[str, str] | None,
     ) -> None:
         _one_of("on_unsupported", on_unsupported, get_args(OnUnsupported))
         _one_of("on_unknown", on_unknown, get_args(OnUnknown))
         self._registry = registry if registry is not None else Registry.default()
-        self._base_url = _checked_url(base_url)
+        self._base_url = check_base_url(base_url)
+        self._variables = {name: checked_variable(name, value) for name, value in (variables or {}).items()}
         self._api_key = _checked_key(api_key)
         self._wire = wire
         self._provider = self._default_provider(provider)
@@ -62,7 +67,7 @@ class Config:
         if model in self._targets:
             return False
         provider, _ = self._registry.resolve(model, self._provider)
-        return provider.kind is ProviderKind.LOCAL and self._base_url is None and provider.base_url is None
+        return provider.kind is ProviderKind.LOCAL and self._base_url is None
 
     def target(self, model: str) -> Target:
         """Where that model is, and how to speak to it.
@@ -87,6 +92,13 @@ class Config:
                 provider=provider.id,
                 param="wire",
             )
+        if odd := set(self._variables) - set(provider.variables):
+            known = ", ".join(provider.variables) or "none"
+            raise InvalidRequestError(
+                f"variables: {provider.id} has no {odd.pop()!r}; its variables: {known}",
+                provider=provider.id,
+                param="variables",
+            )
         base_url, key = self._address(provider)
         headers = {
             "content-type": "application/json",
@@ -98,7 +110,8 @@ class Config:
         return Target(
             provider=provider.id,
             model=model,
-            url=base_url + reach.path,
+            url=self._url(base_url, reach.path, reach, model, provider),
+            stream_url=self._url(base_url, reach.stream_path or reach.path, reach, model, provider),
             headers=headers,
             secret=key,
             wire=spoken,
@@ -107,13 +120,17 @@ class Config:
             capabilities=self._registry.capabilities(provider.id, model, wire=wire),
         )
 
+    def _url(self, base_url: str, path: str, wire: Wire, model: str, provider: Provider) -> str:
+        return url_of(base_url, path, wire, model, provider, self._variables)
+
     def _address(self, provider: Provider) -> tuple[str, str | None]:
-        base_url = self._base_url or provider.base_url
+        base_url = self._base_url
         if base_url is None and provider.kind is ProviderKind.LOCAL:
             from nxlog.local import default_engine  # noqa: PLC0415 - an extra, and it starts a model
 
             engine = default_engine()
             return engine.base_url, engine.api_key
+        base_url = base_url or base_url_of(provider, self._variables)
         if base_url is None:
             raise InvalidRequestError(
                 f"base_url: {provider.id} has no public address; give Client(provider={provider.id!r}, base_url=...)",
@@ -176,18 +193,6 @@ def _auth_headers(provider: Provider, key: str | None) -> dict[str, str]:
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise InvalidRequestError(f"{name}: {value!r} is not one of {', '.join(map(repr, allowed))}", param=name)
-
-
-def _checked_url(base_url: object) -> str | None:
-    if base_url is None:
-        return None
-    if not isinstance(base_url, str) or not base_url.startswith(("http://", "https://")):
-        raise InvalidRequestError(
-            "base_url: must be a string that starts with http:// or https://, "
-            f"such as 'http://127.0.0.1:8000/v1'; got {type(base_url).__name__}",
-            param="base_url",
-        )
-    return base_url.rstrip("/")
 
 
 def _checked_key(key: object, *, field: str = "api_key") -> str | None:

@@ -16,6 +16,7 @@ from nxlog.timeout import Timeout
 from nxlog.warnings import emit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
     from typing import Self
 
@@ -46,6 +47,7 @@ class Client:
         retries: how many times a failed call is sent again, or a ``RetryPolicy``.
         http_client: an ``httpx.Client`` to send with; it stays open when this client closes.
         registry: providers and capabilities other than the built-in ones.
+        variables: the parts of the provider's address that differ by account, such as ``{"region": "us-east-1"}``.
 
     Raises:
         InvalidRequestError: an option is wrong; ``param`` names it.
@@ -65,6 +67,7 @@ class Client:
         retries: int | RetryPolicy = DEFAULT_RETRIES,
         http_client: OwnClient | None = None,
         registry: Registry | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self._config = Config(
             provider=provider,
@@ -74,6 +77,7 @@ class Client:
             on_unsupported=on_unsupported,
             on_unknown=on_unknown,
             registry=registry,
+            variables=variables,
         )
         self._timeout = Timeout.of(timeout)
         self._retries = RetryPolicy.of(retries)
@@ -140,6 +144,7 @@ class AsyncClient:
         retries: int | RetryPolicy = DEFAULT_RETRIES,
         http_client: OwnAsyncClient | None = None,
         registry: Registry | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self._config = Config(
             provider=provider,
@@ -149,6 +154,7 @@ class AsyncClient:
             on_unsupported=on_unsupported,
             on_unknown=on_unknown,
             registry=registry,
+            variables=variables,
         )
         self._timeout = Timeout.of(timeout)
         self._retries = RetryPolicy.of(retries)

@@ -37,7 +37,17 @@ from nxlog.registry.claims import (
     Trait,
 )
 from nxlog.registry.lookup import CUSTOM_ID, Registry
-from nxlog.registry.models import Auth, AuthScheme, Capabilities, ModelRule, Provider, ProviderKind, Wire
+from nxlog.registry.models import (
+    Auth,
+    AuthScheme,
+    Capabilities,
+    ModelRule,
+    Provider,
+    ProviderKind,
+    Variable,
+    Wire,
+    names_in,
+)
 
 __all__ = [
     "CLAIM_NAMES",
@@ -69,5 +79,7 @@ __all__ = [
     "Requirement",
     "TopSorted",
     "Trait",
+    "Variable",
     "Wire",
+    "names_in",
 ]

@@ -251,8 +251,9 @@ def _public(capabilities: Capabilities, rule: ModelRule | None) -> dict[str, Any
 
 
 def all_claims(capabilities: Capabilities) -> list[Claims]:
-    """Every table of claims in one file: surface, rules, wires."""
-    return [capabilities.claims, *(rule.claims for rule in capabilities.rules), *capabilities.wires.values()]
+    """Every table of claims in one file: surface, wires, rules, wires of rules."""
+    rules = [table for rule in capabilities.rules for table in (rule.claims, *rule.wires.values())]
+    return [capabilities.claims, *capabilities.wires.values(), *rules]
 
 
 def last_reviewed(capabilities: Capabilities) -> str | None:

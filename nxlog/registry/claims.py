@@ -55,6 +55,8 @@ class Requirement(enum.StrEnum):
     """Not together with tools in a stream."""
     UNARY = "unary"
     """Only for whole replies, not for streams."""
+    INCLUDE = "include"
+    """The request must also name it in ``include``; nxlog's wire does so by itself."""
 
 
 class Posture(enum.StrEnum):

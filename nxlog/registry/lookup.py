@@ -29,9 +29,20 @@ DATA = Path(__file__).with_name("data.json")
 CUSTOM_ID = "custom"
 """Id of the provider that ``Registry.custom`` makes; nothing is claimed about it."""
 
-WIRE_PATHS = {
-    "openai-chat": "/chat/completions",
-    "anthropic-messages": "/messages",
+CONVENTIONS = {
+    "openai-chat": Wire(path="/chat/completions"),
+    "openai-completions": Wire(path="/completions"),
+    "openai-responses": Wire(path="/responses"),
+    "anthropic-messages": Wire(path="/messages", headers={"anthropic-version": "2023-06-01"}),
+    "gemini": Wire(path="/models/{model}:generateContent", stream_path="/models/{model}:streamGenerateContent?alt=sse"),
+    "cohere-chat": Wire(path="/v2/chat", strip="/v2"),
+    "bedrock-converse": Wire(path="/model/{model}/converse", stream_path="/model/{model}/converse-stream"),
+    "ollama": Wire(path="/api/chat", strip="/v1"),
+    "llamacpp": Wire(path="/completion", strip="/v1"),
+    "sglang-generate": Wire(path="/generate", strip="/v1"),
+    "vllm-generate": Wire(path="/inference/v1/generate", strip="/v1"),
+    "tgi": Wire(path="/generate", stream_path="/generate_stream", strip="/v1"),
+    "together-columns": Wire(path="/chat/completions"),
 }
 """Where a server keeps a wire by convention, for servers that no file describes."""
 
@@ -199,9 +210,9 @@ class Registry:
             InvalidRequestError: the wire is not known.
             RegistryError: the base URL is not one.
         """
-        if wire not in WIRE_PATHS:
+        if wire not in CONVENTIONS:
             raise InvalidRequestError(
-                f"wire: {wire!r} is not known; choose one of {', '.join(WIRE_PATHS)}", param="wire"
+                f"wire: {wire!r} is not known; choose one of {', '.join(CONVENTIONS)}", param="wire"
             )
         table: Raw = {
             "id": CUSTOM_ID,
@@ -210,7 +221,7 @@ class Registry:
             "docs": CUSTOM_DOCS,
             "base_url": base_url,
             "auth": Auth(scheme=AuthScheme.BEARER, required=False),
-            "wires": {wire: Wire(path=WIRE_PATHS[wire])},
+            "wires": {wire: CONVENTIONS[wire]},
         }
         return _validate(Provider, table, "the custom server")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -32,6 +32,11 @@ def _regex(value: str) -> str:
     return value
 
 
+def as_tuple(value: Any) -> Any:
+    """A single string as a tuple of one."""
+    return (value,) if isinstance(value, str) else value
+
+
 class ModelRule(Model):
     """What differs for some models. Rules are ordered and the first match wins."""
 
@@ -47,6 +52,8 @@ class ModelRule(Model):
     """What the server does with an unsupported field, where it differs from the provider's posture."""
     claims: Claims = Claims()
     """What differs from the surface; claims not named here fall back to it."""
+    wires: dict[str, Claims] = Field(default_factory=dict[str, Claims])
+    """What differs for these models on another wire; the last word."""
 
 
 class Capabilities(Model):
@@ -73,10 +80,11 @@ class Capabilities(Model):
     @model_validator(mode="after")
     def _consistent(self) -> Capabilities:
         check_invariants(self.claims, where="claims")
-        for rule in self.rules:
-            check_invariants(rule.claims.over(self.claims), where=f"rule {rule.match!r}")
-        for name, claims in self.wires.items():
-            check_invariants(claims.over(self.claims), where=f"wire {name!r}")
+        for rule in (None, *self.rules):
+            place = "" if rule is None else f"rule {rule.match!r}"
+            check_invariants(self.claims_for(rule, None), where=place or "claims")
+            for name in self.wires if rule is None else {**self.wires, **rule.wires}:
+                check_invariants(self.claims_for(rule, name), where=f"{place} wire {name!r}".strip())
         return self
 
     def rule_for(self, model: str) -> ModelRule | None:
@@ -90,10 +98,12 @@ class Capabilities(Model):
         return general if special is None else special
 
     def claims_for(self, rule: ModelRule | None, wire: str | None) -> Claims:
-        """The surface, then the model rule, then the wire."""
+        """The surface, then the model rule, then the wire, then what the rule says of the wire."""
         claims = self.claims if rule is None else rule.claims.over(self.claims)
-        special = self.wires.get(wire) if wire is not None else None
-        return claims if special is None else special.over(claims)
+        if wire is not None:
+            for special in (self.wires.get(wire), None if rule is None else rule.wires.get(wire)):
+                claims = claims if special is None else special.over(claims)
+        return claims
 
 
 def check_invariants(claims: Claims, *, where: str) -> None:
@@ -129,6 +139,10 @@ class AuthScheme(enum.StrEnum):
     """``Authorization: Bearer <key>``."""
     HEADER = "header"
     """A header of its own."""
+    GOOGLE = "google"
+    """A bearer token of google-auth's default credentials; a key given in place of them is such a token."""
+    AWS = "aws"
+    """A SigV4 signature by botocore with AWS credentials; a key given in place of them is a bearer key."""
     NONE = "none"
     """No key at all."""
 
@@ -140,6 +154,10 @@ class Auth(Model):
     """How the key travels."""
     header: Text | None = None
     """Name of the header, for the scheme ``header``."""
+    callback: Literal["bearer"] | None = None
+    """How a token from a callback travels, where that is not the way of a key (Azure: Entra tokens)."""
+    service: Text | None = None
+    """Name of the service that is signed for, for the scheme ``aws``."""
     required: bool = True
     """Whether a call without a key must fail before anything is sent."""
 
@@ -147,26 +165,39 @@ class Auth(Model):
     def _complete(self) -> Auth:
         if (self.scheme is AuthScheme.HEADER) != (self.header is not None):
             raise ValueError("scheme 'header' needs header = '<name>', and only that scheme has one")
+        if (self.scheme is AuthScheme.AWS) != (self.service is not None):
+            raise ValueError("scheme 'aws' needs service = '<name>', and only that scheme has one")
         if self.scheme is AuthScheme.NONE and self.required:
             raise ValueError("scheme 'none' needs required = false")
         return self
+
+
+class Variable(Model):
+    """A part of an address that differs by account: ``{name}`` in ``base_url`` or in a path."""
+
+    note: Text
+    """What it is, in the error for one that is missing."""
+    env: Annotated[tuple[Text, ...], BeforeValidator(as_tuple)] = ()
+    """Environment variables that may hold it, in order."""
+    default: Text | None = None
+    """What it is otherwise."""
 
 
 class Wire(Model):
     """How one wire format is reached at this provider."""
 
     path: Annotated[Text, StringConstraints(pattern="^/")]
-    """Path below the base URL."""
+    """Path below the base URL; may hold ``{model}`` and the provider's variables."""
+    stream_path: Annotated[Text, StringConstraints(pattern="^/")] | None = None
+    """Path of streams, where it differs."""
+    strip: Annotated[Text, StringConstraints(pattern="^/")] | None = None
+    """End of a base URL that the path does not lie below: ``/v1`` for an engine's native route."""
     headers: dict[str, str] = Field(default_factory=dict[str, str])
     """Headers that every request carries."""
     parameters: dict[str, str] = Field(default_factory=dict[str, str])
     """Fields of the request that this provider spells differently: our name to its name."""
     omit: tuple[Text, ...] = ()
     """Fields that the wire would send and this provider must not get."""
-
-
-def _as_tuple(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
 
 
 class ProviderFile(Model):
@@ -181,8 +212,12 @@ class ProviderFile(Model):
     aliases: tuple[Text, ...] = ()
     """Other names for the id."""
     base_url: Text | None = None
-    """Where it is; absent = the user must say."""
-    key_env: Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)] = ()
+    """Where it is, with ``{variables}``; absent = the user must say."""
+    base_url_env: Annotated[tuple[Text, ...], BeforeValidator(as_tuple)] = ()
+    """Environment variables that may hold another base URL, in order."""
+    variables: dict[str, Variable] = Field(default_factory=dict[str, Variable])
+    """Parts of the address that differ by account."""
+    key_env: Annotated[tuple[Text, ...], BeforeValidator(as_tuple)] = ()
     """Environment variables that may hold the key, in order."""
     auth: Auth = Auth()
     """How to present the key."""
@@ -197,6 +232,26 @@ class ProviderFile(Model):
         if value is not None and "@" in value.split("//", 1)[1].partition("/")[0]:
             raise ValueError(f"{info.field_name} must not hold a user or password; pass api_key instead")
         return None if value is None else value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _variables_are_used(self) -> Self:
+        paths = [path for wire in self.wires.values() for path in (wire.path, wire.stream_path)]
+        used = {name for text in (self.base_url, *paths) if text for name in names_in(text)}
+        if odd := used - {"model"} - set(self.variables):
+            raise ValueError(f"{{{odd.pop()}}} in an address is not in [variables]")
+        if odd := set(self.variables) - used:
+            raise ValueError(f"variable {odd.pop()!r} is in no address")
+        if self.base_url is not None and "model" in names_in(self.base_url):
+            raise ValueError("{model} belongs into a path, not into base_url")
+        return self
+
+
+_NAME = re.compile(r"{([a-z_]+)}")
+
+
+def names_in(template: str) -> list[str]:
+    """The names in braces."""
+    return _NAME.findall(template)
 
 
 class Provider(ProviderFile):
