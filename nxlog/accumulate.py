@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nxlog._json import well_formed
 from nxlog.logprobs import CHANNELS, Channel, LogprobsData
 from nxlog.request import FunctionCall, ToolCall
 from nxlog.response import ChatResponse, Choice, Usage
@@ -152,6 +153,7 @@ class _ToolCall:
 
     def build(self, position: int) -> ToolCall:
         return ToolCall(
-            id=self.id or f"call_{position}",
-            function=FunctionCall(name=self.name, arguments="".join(self.arguments)),
+            id=well_formed(self.id or f"call_{position}"),
+            # Only joined, because a piece may end in the middle of a surrogate pair.
+            function=FunctionCall(name=well_formed(self.name), arguments=well_formed("".join(self.arguments))),
         )

@@ -46,7 +46,7 @@ class Choice(BaseModel):
     reasoning: Text | None = None
     """The reasoning's text, where the server shows it."""
     tool_calls: list[ToolCall] = []
-    finish_reason: str | None = None
+    finish_reason: Text | None = None
     """``stop``, ``length``, ``tool_calls``, ``content_filter``, or the server's own word."""
     logprobs: LogprobsData | None = None
     """None when no token record came back for this choice."""
@@ -57,8 +57,8 @@ class ChatResponse(BaseModel):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
 
-    id: str | None = None
-    model: str = ""
+    id: Text | None = None
+    model: Text = ""
     """The model that served the request, as the server names it; it may differ from the one asked for."""
     provider: str = ""
     created: int | None = None

@@ -5,16 +5,20 @@ The server is real, on the loopback interface; its replies are made up.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
 import traceback
-import warnings
+from typing import TYPE_CHECKING
 
 import pytest
 
-from nxlog import Client, NxlogError
+from nxlog import ChatRequest, Client, NxlogError
 from nxlog.exchange import HttpRequest
-from tests.fault_server import LAST_CHUNK, FaultServer, chunk, chunked_head, response
+from tests.fault_server import LAST_CHUNK, Entry, FaultServer, chunk, chunked_head, response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
 
 KEY = "sk-proj-" + "0123456789-secret-" * 9
 """As long as real ones are, so that it does not fit into a bounded quotation of a reply."""
@@ -51,39 +55,42 @@ def assert_hidden(error: NxlogError) -> None:
     assert all(TELLTALE not in text and ESCAPED[24:60] not in text for text in texts)
 
 
-@pytest.mark.parametrize("reply", REPLIES.values(), ids=list(REPLIES))
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_the_key_is_in_no_error(reply: bytes, stream: bool) -> None:
-    with FaultServer(reply) as server, Client(base_url=server.url, api_key=KEY, retries=0) as client:
-        with warnings.catch_warnings(record=True) as caught, pytest.raises(NxlogError) as error:
-            warnings.simplefilter("always")
-            request = {"model": "m", "messages": [{"role": "user", "content": "x"}], "logprobs": True}
-            if stream:
-                with client.stream(**request):
-                    pass
-            else:
-                client.chat(**request)
+@contextlib.contextmanager
+def connected(*script: Entry) -> Generator[Client]:
+    with FaultServer(*script) as server, Client(base_url=server.url, api_key=KEY, retries=0) as client:
+        yield client
     assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+REQUEST = ChatRequest(model="m", messages=[{"role": "user", "content": "x"}], logprobs=True)
+
+
+def streamed(client: Client) -> None:
+    with client.stream(REQUEST) as stream:
+        list(stream)
+
+
+@pytest.mark.parametrize("reply", REPLIES.values(), ids=list(REPLIES))
+@pytest.mark.parametrize("ask", [lambda client: client.chat(REQUEST), streamed], ids=["whole", "stream"])
+def test_the_key_is_in_no_error(reply: bytes, ask: Callable[[Client], object]) -> None:
+    with connected(reply) as client, pytest.raises(NxlogError) as error:
+        ask(client)
     assert_hidden(error.value)
-    assert not any(TELLTALE in str(warning.message) for warning in caught)
 
 
 def test_the_key_is_in_no_error_of_an_event() -> None:
-    script = [chunked_head(), chunk(b"data: " + as_json(OBJECT) + b"\n\n"), LAST_CHUNK]
-    with FaultServer(script) as server, Client(base_url=server.url, api_key=KEY, retries=0) as client:
-        with client.stream(model="m", messages=[{"role": "user", "content": "x"}]) as stream:
-            with pytest.raises(NxlogError) as error:
-                list(stream)
+    event = chunk(b"data: " + as_json(OBJECT) + b"\n\n")
+    with connected([chunked_head(), event, LAST_CHUNK]) as client, pytest.raises(NxlogError) as error:
+        streamed(client)
     assert_hidden(error.value)
 
 
 def test_the_key_is_in_no_warning_about_a_refusal() -> None:
     refusal = as_json({"error": {"message": "`logprobs` is not supported with this model " + KEY}})
-    reply = as_json({"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]})
     refused = response(400, refusal.replace(KEY.encode(), ESCAPED.encode()))
-    with FaultServer(refused, response(200, reply)) as server:
-        with Client(base_url=server.url, api_key=KEY, retries=0) as client, pytest.warns(match="refused") as caught:
-            answer = client.chat(model="m", messages=[{"role": "user", "content": "x"}], logprobs=True)
+    reply = response(200, as_json({"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]}))
+    with connected(refused, reply) as client, pytest.warns(match="refused") as caught:
+        answer = client.chat(REQUEST)
     assert [warning.code for warning in answer.warnings] == ["refused"]
     assert not any(TELLTALE in str(text) for text in [*answer.warnings, *(w.message for w in caught)])
 

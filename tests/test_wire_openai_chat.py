@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from nxlog.accumulate import accumulate
 from nxlog.errors import BadRequestError, InvalidRequestError, ServerError
 from nxlog.request import ChatRequest
+from nxlog.response import ChatResponse
 from nxlog.wire import get_wire
 from nxlog.wire.openai_chat import OpenAIChat
 
@@ -221,9 +223,33 @@ def test_error_beside_choices_is_raised_in_a_whole_reply_too() -> None:
         WIRE.decode(json.dumps(body).encode())
 
 
-@pytest.mark.parametrize("error", [None, {}])
+@pytest.mark.parametrize("error", [None, {}, [], "", False])
 def test_no_error_beside_choices_is_none(error: Any) -> None:
     assert WIRE.decode(json.dumps({"choices": [{"message": {"content": "a"}}], "error": error}).encode()).text == "a"
+
+
+@pytest.mark.parametrize("body", ['{"error":{"message":"m","code":%s}}', '{"object":"error","message":"m","code":%s}'])
+def test_number_too_long_for_python_is_still_in_an_error(body: str) -> None:
+    with pytest.raises(ServerError, match="inside its reply: m"):
+        WIRE.decode((body % ("9" * 5000)).encode())
+
+
+def test_number_too_long_for_python_costs_no_reply() -> None:
+    usage = b'{"completion_tokens":' + b"9" * 5000 + b"}"
+    got = WIRE.decode(b'{"choices":[{"message":{"content":"x"}}],"usage":' + usage + b"}")
+    assert got.text == "x"
+
+
+def test_half_a_surrogate_pair_can_be_written_wherever_it_stands() -> None:
+    call = r'{"index":0,"id":"\ud800","function":{"name":"\ud800","arguments":"\ud800"}}'
+    message = r'{"content":"\ud800","tool_calls":[' + call + "]}"
+    body = r'{"id":"\ud800","model":"\ud800","choices":[{"%s":%s,"finish_reason":"\ud800"}]}'
+    whole = WIRE.decode((body % ("message", message)).encode())
+    decoder = WIRE.stream_decoder()
+    streamed = accumulate([*decoder.feed(b"data: " + (body % ("delta", message)).encode() + b"\n\n"), *decoder.close()])
+    assert whole == streamed
+    assert ChatResponse.model_validate_json(whole.model_dump_json()) == whole
+    assert whole.tool_calls[0].function.arguments == "\ufffd"
 
 
 def test_flat_error_with_a_value_of_a_wrong_type_is_still_an_error() -> None:

@@ -72,6 +72,7 @@ def damaged(draw: st.DrawFn, wire: str) -> Json:
 def touch(response: ChatResponse) -> None:
     """Look at everything that is decoded only when somebody looks."""
     assert response == response.model_copy()
+    response.model_dump_json()
     for choice in response.choices:
         if choice.logprobs is None:
             continue

@@ -7,14 +7,13 @@ Python's tolerant JSON reader. Each gives the same ``Reply``.
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec import Raw, Struct
 
-from nxlog._json import BROKEN, NULL, as_list
+from nxlog._json import BROKEN, NULL, as_list, loads, raw_of
 from nxlog._records import TokenLogprob, decode_tokens
 from nxlog.logprobs import channels_from_object
 from nxlog.wire.base import not_the_shape
@@ -137,7 +136,7 @@ def _from_loose_choice(choice: _LooseChoice) -> ReplyChoice:
 def _decode_tolerant(data: bytes) -> Reply:
     """The same for what msgspec refuses: NaN literals, wrong types, broken UTF-8."""
     try:
-        value = json.loads(data.decode("utf-8", "replace"))
+        value = loads(data)
     except (ValueError, RecursionError) as problem:
         raise not_the_shape(NAME, data, f"not JSON ({problem})") from None
     if not isinstance(value, dict):
@@ -150,7 +149,7 @@ def _decode_tolerant(data: bytes) -> Reply:
         created=_int(reply.get("created")),
         choices=[_tolerant_choice(cast("dict[str, Any]", item)) for item in choices if isinstance(item, dict)],
         usage=_or_none(reply.get("usage"), ReplyUsage),
-        error=Raw(json.dumps(reply.get("error")).encode()),
+        error=raw_of(reply.get("error")),
     )
 
 

@@ -6,13 +6,12 @@ The wire has no logprobs in either direction. https://docs.claude.com/en/api/mes
 from __future__ import annotations
 
 import contextlib
-import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
-from nxlog._json import NULL
+from nxlog._json import NULL, loads
 from nxlog.errors import DecodeError, IncompleteStreamError
 from nxlog.request import FunctionCall, ToolCall
 from nxlog.response import ChatResponse, Choice, StreamChunk, ToolCallDelta, Usage, with_body
@@ -172,7 +171,7 @@ def _decode(data: bytes, kind: type[_T]) -> _T:
 
 
 def _error(error: Raw, data: bytes) -> StatusError:
-    return event_error({"error": json.loads(bytes(error))}, data.decode("utf-8", "replace"), statuses=_ERROR_STATUS)
+    return event_error({"error": loads(error)}, data.decode("utf-8", "replace"), statuses=_ERROR_STATUS)
 
 
 def _finish_reason(reason: str | None) -> str | None:

@@ -9,9 +9,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from msgspec import Raw
-
-from nxlog._json import NULL
+from nxlog._json import NULL, loads, well_formed
 from nxlog.errors import DecodeError, IncompleteStreamError
 from nxlog.logprobs import LogprobsData, StreamLogprobsDelta
 from nxlog.request import FunctionCall, ToolCall
@@ -102,21 +100,19 @@ class OpenAIChat:
         return _Decoder()
 
 
-_EMPTY = Raw(b"{}")
 _T = TypeVar("_T", LogprobsData, StreamLogprobsDelta)
 
 # -- from what was read to nxlog's types -----------------------------------------------------------------------------
 
 
 def _raise_error_object(reply: Reply, data: bytes) -> None:
-    if reply.error not in (NULL, _EMPTY):
-        raise event_error({"error": json.loads(bytes(reply.error))}, data.decode("utf-8", "replace"))
+    if reply.error != NULL and (error := loads(reply.error)):  # {}, "" and false are no errors
+        raise event_error({"error": error}, data.decode("utf-8", "replace"))
     if not reply.choices and b'"message"' in data:
         # The flat form of SGLang and Mistral: {"object": "error", "message": ..., "code": ...}
-        text = data.decode("utf-8", "replace")
-        value = json.loads(text)
+        value = loads(data)
         if value.get("object") == "error" or "code" in value:
-            raise event_error(value, text)
+            raise event_error(value, data.decode("utf-8", "replace"))
 
 
 def _text(content: str | list[dict[str, Any]] | None) -> str:
@@ -141,8 +137,8 @@ def _choice(choice: ReplyChoice) -> Choice:
 def _tool_call(position: int, call: ToolCallPart) -> ToolCall:
     function = call.function or Function()
     return ToolCall(
-        id=call.id or f"call_{position}",
-        function=FunctionCall(name=function.name or "", arguments=_arguments(function)),
+        id=well_formed(call.id or f"call_{position}"),
+        function=FunctionCall(name=well_formed(function.name or ""), arguments=well_formed(_arguments(function))),
     )
 
 
