@@ -633,6 +633,16 @@ def test_every_file_of_data_names_its_schema_and_its_writer() -> None:
         assert all("description" in field for field in schema["properties"].values())
 
 
+def test_every_rule_has_an_example_of_its_own() -> None:
+    """So that no rule stands behind one that takes all its models, and every rule can be tried."""
+    registry = Registry.builtin()
+    for provider in registry:
+        capabilities = registry.claims(provider.id)
+        for rule in capabilities.rules:
+            assert rule.example is not None, f"{provider.id}: {rule.match}"
+            assert capabilities.rule_for(rule.example) is rule, f"{provider.id}: {rule.match}"
+
+
 def test_import_reads_nothing_and_stays_apart() -> None:
     """A fresh interpreter: importing the registry opens no data and imports neither HTTP nor wires nor client."""
     program = (

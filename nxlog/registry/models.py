@@ -42,6 +42,8 @@ class ModelRule(Model):
 
     match: Annotated[Text, AfterValidator(_regex)]
     """Regular expression, searched in the model name without regard to case."""
+    example: Text | None = None
+    """A model that the rule is about, and that no rule before it matches."""
     note: Text | None = None
     """Why the rule exists."""
     reasoning_default: bool | None = None
