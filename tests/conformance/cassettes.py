@@ -29,6 +29,8 @@ class Case:
     body: dict[str, Any]
     status: int
     reply: str
+    metadata: dict[str, Any]
+    """Where it comes from: captured or documented, and the server's version."""
 
     @property
     def stream(self) -> bool:
@@ -66,13 +68,9 @@ class Case:
 
     def record_count(self) -> int:
         """How many token records the reply holds, in every choice and channel."""
-        return sum(
-            len(part)
-            for event in self.events()
-            for choice in event.get("choices", ())
-            for key, part in (choice.get("logprobs") or {}).items()
-            if key in {"content", "refusal", "reasoning_content"} and part
-        )
+        choices = [choice for event in self.events() for choice in event.get("choices", ())]
+        channels = [choice["logprobs"] for choice in choices if choice.get("logprobs")]
+        return sum(len(part.get(key) or ()) for part in channels for key in ("content", "refusal", "reasoning_content"))
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -82,7 +80,8 @@ def _load(path: Path) -> dict[str, Any]:
 def _cases(provider: str) -> list[Case]:
     found: list[Case] = []
     for path in sorted((FIXTURES / provider).glob("*.yaml")):
-        interaction = _load(path)["interactions"][0]
+        document = _load(path)
+        interaction = document["interactions"][0]
         request, response = interaction["request"], interaction["response"]
         try:
             body = json.loads(request["body"])
@@ -90,7 +89,16 @@ def _cases(provider: str) -> list[Case]:
             continue  # recorded with a body that is no JSON, which nxlog cannot send
         wire = "anthropic-messages" if request["uri"].endswith("/messages") else "openai-chat"
         found.append(
-            Case(provider, path.stem, path, wire, body, response["status"]["code"], response["body"]["string"])
+            Case(
+                provider=provider,
+                name=path.stem,
+                path=path,
+                wire=wire,
+                body=body,
+                status=response["status"]["code"],
+                reply=response["body"]["string"],
+                metadata=document["metadata"],
+            )
         )
     return found
 

@@ -1,0 +1,282 @@
+"""What a recording shows of a claim, one pure function for each claim that has captured evidence.
+
+A check answers with the facets of the claim that the recording shows (``value``, ``max``, ``requires unary``, ...);
+no facet means that the recording is beside the point. ``ContradictedError``: the recording shows otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nxlog.registry import CapabilityStatus, Claim, Posture, Requirement
+from nxlog.wire.errors import RefusalKind
+from tests.conformance.recordings import Recording, recording, sibling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+YES, PARTIAL, NO = CapabilityStatus.YES, CapabilityStatus.PARTIAL, CapabilityStatus.NO
+
+Facets = set[str]
+NOTHING: Facets = set()
+VALUE: Facets = {"value"}
+
+
+class ContradictedError(AssertionError):
+    """The recording shows something else than the claim."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """A claim where it stands: with the posture that holds for it."""
+
+    claim: Claim
+    posture: Posture
+
+    @property
+    def value(self) -> CapabilityStatus:
+        return self.claim.value
+
+
+def agree(condition: object, what: str) -> None:
+    if not condition:
+        raise ContradictedError(what)
+
+
+def required(rule: Requirement) -> str:
+    return f"requires {rule}"
+
+
+_LIMITS = ("min", "max", "default", "range", "posture", "json_key")
+
+
+def needed(claim: Claim) -> Facets:
+    """The facets that the recordings must show when there is no other evidence."""
+    limits = {name for name in _LIMITS if getattr(claim, name) is not None}
+    return VALUE | limits | {required(rule) for rule in claim.requires}
+
+
+# -- log-probabilities -----------------------------------------------------------------------------------------------
+
+
+def _denied(said: Said, seen: Recording, *, asked: bool, came: bool) -> Facets:
+    """A claim ``no``: it was asked for, and the server refused or gave nothing, as its posture says."""
+    if not asked:
+        return NOTHING
+    if seen.failed:
+        agree(seen.refusal and seen.refusal.kind is RefusalKind.UNSUPPORTED, "the error is about something else")
+        agree(said.posture is Posture.REFUSES, f"refused, and the posture is {said.posture}")
+    else:
+        agree(not came, "it came")
+        agree(seen.text, "the reply is empty")
+        agree(said.posture is Posture.IGNORES, f"ignored, and the posture is {said.posture}")
+    return {"value", "posture"}
+
+
+def logprobs(said: Said, seen: Recording) -> Facets:
+    asked = bool(seen.asked("logprobs")) and not seen.stream
+    if said.value is NO:
+        return _denied(said, seen, asked=asked, came=bool(seen.records))
+    if not asked:
+        return NOTHING
+    agree(seen.records, "no records")
+    return VALUE
+
+
+def streaming_logprobs(said: Said, seen: Recording) -> Facets:
+    asked = bool(seen.asked("logprobs")) and seen.stream
+    if said.value is NO:
+        return _denied(said, seen, asked=asked, came=bool(seen.records))
+    if not asked:
+        return NOTHING
+    if seen.failed:
+        agree(seen.refusal and seen.refusal.kind is RefusalKind.UNSUPPORTED, "the error is about something else")
+        rule = Requirement.NO_TOOLS_IN_STREAM
+        agree(seen.asked("tools") and rule in said.claim.requires, "refused although no requirement is broken")
+        return {required(rule)}
+    agree(seen.records, "no records")
+    if said.value is YES:
+        agree(seen.generated in {None, len(seen.records)}, "records are missing")
+        return VALUE if seen.generated else NOTHING
+    return VALUE if len(seen.records) < (seen.generated or 0) else NOTHING
+
+
+def top_logprobs(said: Said, seen: Recording) -> Facets:
+    claim, asked = said.claim, seen.asked("top_logprobs")
+    if said.value is NO:
+        return _denied(said, seen, asked=asked is not None, came=bool(seen.records))
+    if seen.failed:
+        agree(seen.refusal and seen.refusal.kind is RefusalKind.RANGE, "the error is not about the number")
+        agree(seen.refusal and seen.refusal.limit == claim.max, f"the server names {seen.refusal}, not {claim.max}")
+        agree(claim.max is not None and (asked or 0) > claim.max, "refused within the limits")
+        return {"max"}
+    if not seen.asked("logprobs"):
+        agree(not seen.records, "records without being asked for")
+        return {"alone"}
+    if asked is None:
+        agree(_counts(seen) == {claim.default or 0}, f"{_counts(seen)} alternatives by default")
+        return {"default"}
+    if not seen.records:
+        agree(claim.min is not None and asked < claim.min, f"no records for {asked}, which is within the limits")
+        agree(said.posture is Posture.IGNORES, f"ignored, and the posture is {said.posture}")
+        return {"min", "posture"} if asked + 1 == claim.min else {"posture"}
+    agree(claim.min is None or asked >= claim.min, f"{asked} works, below the minimum")
+    agree(claim.max is None or asked <= claim.max, f"{asked} works, above the maximum")
+    agree(_counts(seen) == {asked}, f"{_counts(seen)} alternatives for {asked}")
+    return VALUE | {limit for limit in ("min", "max") if getattr(claim, limit) == asked}
+
+
+def _counts(seen: Recording) -> set[int]:
+    return {len(record["top_logprobs"]) for record in seen.records}
+
+
+def refusal_logprobs(said: Said, seen: Recording) -> Facets:
+    if not seen.records:
+        return NOTHING
+    key = said.claim.json_key or "refusal"
+    agree((key in seen.channels) is (said.value is not NO), f"the channels are {sorted(seen.channels)}")
+    return VALUE | {"json_key"}
+
+
+def reasoning_logprobs(said: Said, seen: Recording) -> Facets:
+    thought = seen.said("reasoning") or seen.said("reasoning_content")
+    if not thought or not seen.asked("logprobs"):
+        return NOTHING
+    agree(said.value is PARTIAL, "reasoning with records, in the channel of the content")
+    agree(seen.channels == {"content"}, f"the channels are {sorted(seen.channels)}")
+    agree(len(seen.records) == seen.generated, "records are missing")
+    agree("".join(record["token"] for record in seen.records).startswith(thought), "the records are not its own")
+    return VALUE
+
+
+# -- ids and the prompt ----------------------------------------------------------------------------------------------
+
+
+def _unary_only(said: Said, seen: Recording) -> Facets:
+    agree(seen.stream and Requirement.UNARY in said.claim.requires, "refused although no requirement is broken")
+    agree(seen.refusal and seen.refusal.kind is RefusalKind.PRECONDITION, "the error is about something else")
+    return {required(Requirement.UNARY)}
+
+
+def token_ids(said: Said, seen: Recording) -> Facets:
+    if seen.failed:
+        return _unary_only(said, seen)
+    key = said.claim.json_key or ""
+    beside = [record[key] for record in seen.records if key in record]
+    ids = beside or seen.under(key)
+    agree(bool(ids) is (said.value is not NO), f"ids: {ids}")
+    agree(len(ids) == len(seen.records) and all(type(id_) is int for id_ in ids), "not one id for each record")
+    return VALUE | {"json_key"}
+
+
+def prompt_logprobs(said: Said, seen: Recording) -> Facets:
+    if seen.failed:
+        return _unary_only(said, seen)
+    values = seen.under(said.claim.json_key or "")
+    agree(bool(values) is (said.value is not NO), "none in the reply")
+    agree(len(values) == seen.prompt, "not one for each token of the prompt")
+    agree(values[0] is None and all(values[1:]), "the first has nothing before it")
+    return VALUE | {"json_key"}
+
+
+# -- everything else -------------------------------------------------------------------------------------------------
+
+
+def streaming(said: Said, seen: Recording) -> Facets:
+    if not seen.stream or seen.failed:
+        return NOTHING
+    agree((len(seen.events) > 2) is (said.value is YES), f"{len(seen.events)} events")
+    return VALUE
+
+
+def system_messages(said: Said, seen: Recording) -> Facets:
+    """The prompt is as long as that of vLLM for the same messages, whose ids show the system message in it."""
+    known = recording("fixtures/vllm/chat_token_ids.yaml")
+    if known is None or seen.messages != known.messages or seen.messages[0]["role"] != "system":
+        return NOTHING
+    agree((seen.prompt == len(known.under("prompt_token_ids"))) is (said.value is YES), f"{seen.prompt} tokens")
+    return VALUE
+
+
+def tools(said: Said, seen: Recording) -> Facets:
+    if not seen.asked("tools"):
+        return NOTHING
+    agree(not seen.failed, "refused")
+    agree(said.value is PARTIAL or seen.tool_calls is (said.value is YES), f"tool calls: {seen.tool_calls}")
+    return VALUE
+
+
+def json_schema(said: Said, seen: Recording) -> Facets:
+    wanted: dict[str, Any] = seen.asked("response_format") or {}
+    if wanted.get("type") != "json_schema":
+        return NOTHING
+    agree(said.value is YES, "it works")
+    schema = wanted["json_schema"]["schema"]
+    try:
+        answer = json.loads(seen.text)
+    except ValueError:
+        raise ContradictedError("the answer is not JSON") from None
+    agree(answer.keys() == set(schema["required"]), "other keys")
+    agree(all(answer[key] in rule["enum"] for key, rule in schema["properties"].items()), "other values")
+    return VALUE
+
+
+def temperature(said: Said, seen: Recording) -> Facets:
+    if not seen.asked("temperature") or seen.failed:
+        return NOTHING
+    agree(said.value is not NO or seen.greedy, "it has an effect")
+    return NOTHING if seen.greedy else VALUE
+
+
+def max_tokens(said: Said, seen: Recording) -> Facets:
+    if not seen.endings & {"length", "max_tokens"}:
+        return NOTHING
+    asked = seen.asked("max_tokens") or seen.asked("max_completion_tokens")
+    agree((seen.generated == asked) is (said.value is YES), f"{seen.generated} tokens for at most {asked}")
+    return VALUE
+
+
+def stop(said: Said, seen: Recording) -> Facets:
+    """Without it the same request goes on: the reply ends before the stop text, and only with it."""
+    texts = seen.asked("stop")
+    if not texts:
+        return NOTHING
+    longer = sibling(seen, "chat_logprobs")
+    if longer is None:
+        return NOTHING
+    ended = "stop" in seen.endings and longer.messages == seen.messages and longer.text.startswith(seen.text + texts[0])
+    agree(ended is (said.value is YES), "it did not end there")
+    return VALUE
+
+
+def n(said: Said, seen: Recording) -> Facets:
+    if not seen.asked("n"):
+        return NOTHING
+    agree((seen.choices == seen.asked("n")) is (said.value is not NO), f"{seen.choices} choices")
+    whole = seen.generated == len(seen.records)
+    agree(whole is (said.value is YES), f"usage counts {seen.generated} tokens of {len(seen.records)}")
+    return VALUE
+
+
+CHECKS: dict[str, Callable[[Said, Recording], Facets]] = {
+    check.__name__: check
+    for check in (
+        logprobs,
+        streaming_logprobs,
+        top_logprobs,
+        refusal_logprobs,
+        reasoning_logprobs,
+        token_ids,
+        prompt_logprobs,
+        streaming,
+        system_messages,
+        tools,
+        json_schema,
+        temperature,
+        max_tokens,
+        stop,
+        n,
+    )
+}
