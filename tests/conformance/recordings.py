@@ -1,104 +1,14 @@
-"""Recordings as evidence: what was asked, what came back, in the words in which claims speak of it.
-
-A wire is one entry of ``READERS``, which puts requests and events in the words of openai-chat.
-"""
+"""Recordings as evidence: what was asked, what came back, in the words in which claims speak of it."""
 
 from __future__ import annotations
 
 import functools
-import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from nxlog.wire.errors import Refusal, classify_refusal
 from tests.conformance.cassettes import CASES, FIXTURES, Case
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-Json = dict[str, Any]
-
-
-def _empty() -> Json:
-    return {}
-
-
-@dataclass(frozen=True)
-class Part:
-    """What one event says of one choice."""
-
-    own: Json
-    """The wire's own object."""
-    index: int = 0
-    said: Json = field(default_factory=_empty)
-    """Text by the key of the message or delta: content, reasoning, ..."""
-    logprobs: Json = field(default_factory=_empty)
-    """Records by channel; a channel without any is there too."""
-    tool_calls: bool = False
-    ending: str | None = None
-
-
-@dataclass(frozen=True)
-class Reader:
-    """How to read one wire, without nxlog's own parsers."""
-
-    parts: Callable[[Json], Iterator[Part]]
-    usage: Callable[[Json], dict[str, int]]
-    """``prompt`` and ``generated``, as far as this event counts them."""
-    request: Callable[[Json], Json]
-
-
-def _table(value: Any) -> Json:
-    return value or {}
-
-
-def _chat_parts(event: Json) -> Iterator[Part]:
-    for choice in event.get("choices", ()):
-        said = _table(choice.get("message") or choice.get("delta"))
-        logprobs = _table(choice.get("logprobs"))
-        yield Part(
-            own=choice,
-            index=choice["index"],
-            said={key: value for key, value in said.items() if isinstance(value, str)},
-            logprobs={channel: records or [] for channel, records in logprobs.items()},
-            tool_calls=bool(said.get("tool_calls")),
-            ending=choice.get("finish_reason"),
-        )
-
-
-def _chat_usage(event: Json) -> dict[str, int]:
-    usage = _table(event.get("usage"))
-    return {"prompt": usage["prompt_tokens"], "generated": usage["completion_tokens"]} if usage else {}
-
-
-def _messages_parts(event: Json) -> Iterator[Part]:
-    delta = _table(event.get("delta"))
-    blocks = [*event.get("content", ()), *(_table(event.get(key)) for key in ("content_block", "delta"))]
-    for block in filter(None, blocks):
-        said = {"content": block.get("text", ""), "reasoning": block.get("thinking", "")}
-        yield Part(own=block, said=said, tool_calls=block.get("type") == "tool_use")
-    yield Part(own=event, ending=event.get("stop_reason") or delta.get("stop_reason"))
-
-
-def _messages_usage(event: Json) -> dict[str, int]:
-    usage = _table(event.get("usage") or _table(event.get("message")).get("usage"))
-    found: dict[str, int] = {}
-    if "input_tokens" in usage:
-        found["prompt"] = usage["input_tokens"] + usage.get("cache_read_input_tokens", 0)
-    if "output_tokens" in usage:
-        found["generated"] = usage["output_tokens"]
-    return found
-
-
-def _messages_request(body: Json) -> Json:
-    system = [{"role": "system", "content": body["system"]}] if "system" in body else []
-    return {**body, "messages": system + body["messages"], "stop": body.get("stop_sequences")}
-
-
-READERS = {
-    "openai-chat": Reader(_chat_parts, _chat_usage, lambda body: body),
-    "anthropic-messages": Reader(_messages_parts, _messages_usage, _messages_request),
-}
+from tests.conformance.readers import Json, Part, Reader, reader
 
 
 @dataclass(frozen=True)
@@ -109,7 +19,7 @@ class Recording:
 
     @property
     def reader(self) -> Reader:
-        return READERS[self.case.wire]
+        return reader(self.case.wire)
 
     @property
     def stream(self) -> bool:
@@ -120,11 +30,12 @@ class Recording:
         return self.asked("messages") or []
 
     def asked(self, name: str) -> Any:
-        return self.reader.request(self.case.body).get(name)
+        fields = self.reader.request(self.case.body)
+        return fields.get(name, fields.get("provider_options", {}).get(name))
 
     @functools.cached_property
     def events(self) -> list[Json]:
-        return [json.loads(self.case.reply)] if self.case.status >= 400 else self.case.events()
+        return self.case.events()
 
     @property
     def failed(self) -> bool:
@@ -133,7 +44,7 @@ class Recording:
     @property
     def refusal(self) -> Refusal | None:
         """What the server's error says about log-probabilities, if there is an error."""
-        return classify_refusal(self.case.reply) if self.failed else None
+        return classify_refusal(self.case.reply.decode()) if self.failed else None
 
     @functools.cached_property
     def parts(self) -> list[Part]:

@@ -103,7 +103,7 @@ def _own(said: Statement, ref: str) -> Recording:
 
 def answer(case: Case, name: str) -> Claim | Trait[Any]:
     """What the registry says, of that claim or trait, for the request of a recording."""
-    claims = Registry.builtin().capabilities(case.provider, str(case.body.get("model")), wire=case.wire).claims
+    claims = Registry.builtin().capabilities(case.provider, case.model, wire=case.wire).claims
     return getattr(claims, name)
 
 

@@ -83,7 +83,7 @@ def distribution(trait: Trait[Any], seen: Recording) -> Facets:
     plain = sibling(seen, "chat_logprobs")
     if plain is None:
         return NOTHING
-    if seen.asked("model") != plain.asked("model"):
+    if seen.case.model != plain.case.model:
         # The same server with other settings, which the note speaks of.
         agree(_masked(seen) and Distribution.PROCESSED in (trait.note or ""), "no settings are spoken of")
         return {"other settings"}

@@ -1,0 +1,43 @@
+"""openai-chat: ``choices[]`` with messages or deltas, and logprobs by channel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nxlog.request import ChatRequest
+from tests.conformance.readers import Json, Part, Reader, options, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SPELLINGS = {"max_completion_tokens": "max_tokens"}
+
+
+def parts(event: Json) -> Iterator[Part]:
+    for choice in event.get("choices", ()):
+        said = table(choice.get("message") or choice.get("delta"))
+        logprobs = table(choice.get("logprobs"))
+        yield Part(
+            own=choice,
+            index=choice["index"],
+            said={key: value for key, value in said.items() if isinstance(value, str)},
+            logprobs={channel: records or [] for channel, records in logprobs.items()},
+            tool_calls=bool(said.get("tool_calls")),
+            ending=choice.get("finish_reason"),
+        )
+
+
+def usage(event: Json) -> dict[str, int]:
+    found = table(event.get("usage"))
+    return {"prompt": found["prompt_tokens"], "generated": found["completion_tokens"]} if found else {}
+
+
+def request(body: Json) -> Json:
+    named = {_SPELLINGS.get(key, key): value for key, value in body.items()}
+    fields = {key: value for key, value in named.items() if key in ChatRequest.model_fields and key != "model"}
+    return options(
+        fields, {key: value for key, value in named.items() if key not in fields}, without=["stream_options"]
+    )
+
+
+READER = Reader(parts, usage, request)
