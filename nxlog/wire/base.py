@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
 
 from nxlog.errors import DecodeError, InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from nxlog.request import ChatRequest
     from nxlog.response import ChatResponse, StreamChunk
@@ -71,8 +71,13 @@ class Wire(Protocol):
 _encoder = msgspec.json.Encoder()
 
 
-def encode_body(body: dict[str, Any], options: Mapping[str, Any] | None) -> bytes:
+def encode_body(body: dict[str, Any], options: Mapping[str, Any] | None, *, tables: Collection[str] = ()) -> bytes:
     """The body with the provider options over it, as JSON.
+
+    Args:
+        body: what was encoded.
+        options: keys that win over those of the body.
+        tables: keys whose values hold fields of the request; an option merges into them instead of replacing them.
 
     Raises:
         InvalidRequestError: an option cannot be written as JSON, or would change how the reply is read.
@@ -83,11 +88,18 @@ def encode_body(body: dict[str, Any], options: Mapping[str, Any] | None) -> byte
                 "provider_options: 'stream' is chosen by calling stream() or chat(); leave it out",
                 param="provider_options",
             )
-        body = {**body, **options}
+        both = {key: _merged(body[key], options[key]) for key in tables if key in body and key in options}
+        body = {**body, **options, **both}
     try:
         return _encoder.encode(body)
     except (TypeError, ValueError, msgspec.MsgspecError) as error:
         raise InvalidRequestError(f"the request cannot be written as JSON: {error}") from None
+
+
+def _merged(encoded: Any, given: Any) -> Any:
+    if not isinstance(encoded, dict) or not isinstance(given, dict):
+        return given
+    return cast("dict[str, Any]", encoded) | cast("dict[str, Any]", given)
 
 
 def prompt_of(request: ChatRequest, wire: str) -> str:
