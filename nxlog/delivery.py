@@ -181,8 +181,9 @@ def _fewer_alternatives(counts: list[int], sent: ChatRequest) -> Iterator[Parame
 
 
 def _masked(values: list[float]) -> Iterator[ParameterWarning]:
-    if values and min(values) <= MASKED_AT:
-        sampled = sum(value <= MASKED_AT for value in values)
+    # Counted, because the least of values with a NaN at their start is NaN.
+    sampled = sum(value <= MASKED_AT for value in values)
+    if sampled:
         message = f"{sampled} of {len(values)} sampled tokens have a sentinel (-9999 or below) instead of a logprob"
         yield _warning(WarningCode.MASKED, WARNING, message, applied=sampled)
 

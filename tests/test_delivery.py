@@ -264,6 +264,8 @@ def test_masked_b23(sentinel: float) -> None:
     found = check_delivery(asked(), reply([*varied(3), token(sentinel)]))
     assert brief(found) == [("logprobs", "masked", "warning")]
     assert found[0].applied == 1
+    found = check_delivery(asked(), reply([token(math.nan), *varied(3), token(sentinel)]))
+    assert {warning.code for warning in found} == {"masked", "missing_value"}
     found = check_delivery(asked(top_logprobs=2), reply([token(-0.5, [-0.5, sentinel]), token(-1, [sentinel, None])]))
     assert brief(found) == MASKED
     assert found[0].applied == 2
