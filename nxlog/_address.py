@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from nxlog.errors import InvalidRequestError
 from nxlog.registry import names_in
@@ -32,7 +32,17 @@ def check_base_url(value: object, *, field: str = "base_url") -> str | None:
             f"such as 'http://127.0.0.1:8000/v1'; got {type(value).__name__}",
             param=field,
         )
-    return value.rstrip("/")
+    try:
+        parts = urlsplit(value.strip())
+        complete = parts.hostname is not None and parts.port != 0
+    except ValueError:
+        complete = False
+    # The value is not shown: it may hold a password.
+    if not complete or "#" in value:
+        raise InvalidRequestError(
+            f"{field}: must have a host, a port from 1 to 65535 if any, and no '#' part", param=field
+        )
+    return value.strip().rstrip("/")
 
 
 def base_url_of(provider: Provider, variables: Mapping[str, str]) -> str | None:
@@ -53,8 +63,12 @@ def url_of(base_url: str, path: str, wire: Wire, model: str, provider: Provider,
     Raises:
         InvalidRequestError: the path has a variable without a value.
     """
-    base = base_url.removesuffix(wire.strip) if wire.strip else base_url
-    return base + fill(path, provider, variables, model=model)
+    address, mark, query = base_url.partition("?")
+    address = address.rstrip("/")
+    address = address.removesuffix(wire.strip) if wire.strip else address
+    url = address + fill(path, provider, variables, model=model)
+    # A query such as ?api-version=1 belongs to the whole address, behind the path.
+    return f"{url}{'&' if '?' in url else '?'}{query}" if mark else url
 
 
 def fill(template: str, provider: Provider, variables: Mapping[str, str], *, model: str = "") -> str:

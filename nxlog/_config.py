@@ -39,6 +39,8 @@ class Config:
     ) -> None:
         _one_of("on_unsupported", on_unsupported, get_args(OnUnsupported))
         _one_of("on_unknown", on_unknown, get_args(OnUnknown))
+        _of_kind("provider", provider, str, "a string")
+        _of_kind("registry", registry, Registry, "a Registry")
         self._registry = registry if registry is not None else Registry.default()
         self._base_url = check_base_url(base_url)
         self._variables = {name: checked_variable(name, value) for name, value in (variables or {}).items()}
@@ -193,6 +195,11 @@ def _auth_headers(provider: Provider, key: str | None) -> dict[str, str]:
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise InvalidRequestError(f"{name}: {value!r} is not one of {', '.join(map(repr, allowed))}", param=name)
+
+
+def _of_kind(name: str, value: object, kind: type, words: str) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise InvalidRequestError(f"{name}: must be {words}, got {type(value).__name__}", param=name)
 
 
 def _checked_key(key: object, *, field: str = "api_key") -> str | None:

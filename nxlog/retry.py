@@ -14,7 +14,7 @@ import random
 import time
 from dataclasses import dataclass
 from datetime import UTC
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 import anyio
 
@@ -22,6 +22,7 @@ from nxlog.errors import InvalidRequestError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from types import UnionType
 
     from tenacity import RetryCallState
 
@@ -94,11 +95,16 @@ class RetryPolicy:
     jitter: tuple[float, float] = (0.5, 1.5)
 
     def __post_init__(self) -> None:
-        numbers = (self.first_delay, self.factor, self.max_delay, *self.jitter)
-        if isinstance(self.attempts, bool) or self.attempts < 1:
+        _check("attempts", self.attempts, int, "an int of 1 or more")
+        if self.attempts < 1:
             raise InvalidRequestError("attempts must be 1 or more", param="retries")
-        if not all(0 <= number < math.inf for number in numbers):
-            raise InvalidRequestError("delays must be finite and not negative", param="retries")
+        _check("jitter", self.jitter, tuple, "a tuple (low, high)")
+        if len(self.jitter) != 2:  # pyright: ignore[reportUnnecessaryComparison] - callers without types
+            raise _wrong("jitter", "a tuple (low, high)", f"{len(self.jitter)} values")
+        for name in ("first_delay", "factor", "max_delay"):
+            _check_delay(name, getattr(self, name))
+        for number in self.jitter:
+            _check_delay("jitter", number)
         if self.jitter[0] > self.jitter[1]:
             raise InvalidRequestError("jitter must be (low, high)", param="retries")
 
@@ -225,6 +231,21 @@ class RetryPolicy:
             return response
 
         return {"retry": again, "wait": wait, "stop": stop, "retry_error_callback": last}
+
+
+def _check(name: str, value: object, kind: type | UnionType, rule: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise _wrong(name, rule, type(value).__name__)
+
+
+def _check_delay(name: str, value: object) -> None:
+    _check(name, value, int | float, "made of numbers" if name == "jitter" else "a number")
+    if not 0 <= cast("float", value) < math.inf:
+        raise InvalidRequestError("delays must be finite and not negative", param="retries")
+
+
+def _wrong(name: str, rule: str, got: str) -> InvalidRequestError:
+    return InvalidRequestError(f"retries: {name} must be {rule}, got {got}", param="retries")
 
 
 class _First(Generic[ResponseT]):
