@@ -22,7 +22,15 @@ from typing import Any
 
 from cassette_file import Exchange, write
 
-PATHS = ("/v1/chat/completions", "/v1/messages")
+PATHS = (
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/messages",
+    "/completion",
+    "/generate",
+    "/inference/v1/generate",
+)
 MAX_BODY = 300_000
 """Whole-vocabulary replies are left out: they prove nothing that a short list does not."""
 RECORDED = "2026-11"
@@ -47,6 +55,8 @@ SOURCES = (
     Source("vllm", "vllm", 8000),
     Source("vllm-think", "vllm", 8000, prefix="think_"),
     Source("sglang", "sglang", 30000),
+    Source("llama_cpp_python", "llama-cpp-python", 8000),
+    Source("mlx-lm", "mlx-lm", 8080),
     Source("transformers-serve", "transformers-serve", 8000),
 )
 
