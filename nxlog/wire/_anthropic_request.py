@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from nxlog.errors import InvalidRequestError
 from nxlog.request import ImagePart
+from nxlog.wire._conversation import Block, call_arguments, data_image, merge_turns
 
 if TYPE_CHECKING:
-    from nxlog.request import ChatRequest, Message, Part, Tool, ToolCall
-
-Block = dict[str, Any]
+    from nxlog.request import ChatRequest, Message, Part, Tool
 
 _TOOL_CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 
@@ -24,13 +22,9 @@ def conversation(messages: list[Message]) -> tuple[list[Block], list[Block]]:
         blocks = _blocks(message, f"messages.{i}")
         if message.role in {"system", "developer"}:
             system += blocks
-            continue
-        role = "assistant" if message.role == "assistant" else "user"
-        if turns and turns[-1][0] == role:
-            turns[-1][1].extend(blocks)
         else:
-            turns.append((role, blocks))
-    return system, [{"role": role, "content": shortest(blocks)} for role, blocks in turns]
+            turns.append(("assistant" if message.role == "assistant" else "user", blocks))
+    return system, [{"role": role, "content": shortest(blocks)} for role, blocks in merge_turns(turns)]
 
 
 def _blocks(message: Message, where: str) -> list[Block]:
@@ -40,7 +34,7 @@ def _blocks(message: Message, where: str) -> list[Block]:
     if message.refusal:
         blocks.append({"type": "text", "text": message.refusal})
     for i, call in enumerate(message.tool_calls or ()):
-        arguments = _arguments(call, f"{where}.tool_calls.{i}")
+        arguments = call_arguments(call, f"{where}.tool_calls.{i}")
         blocks.append({"type": "tool_use", "id": call.id, "name": call.function.name, "input": arguments})
     return blocks
 
@@ -59,26 +53,10 @@ def _part(part: Part, where: str) -> Block:
 
 
 def _image_source(url: str, where: str) -> Block:
-    if not url.startswith("data:"):
+    image = data_image(url, where)
+    if image is None:
         return {"type": "url", "url": url}
-    head, comma, data = url.partition(",")
-    if not comma or not head.endswith(";base64"):
-        raise InvalidRequestError(f"{where}: an image in a data: URL must be base64", param="messages")
-    media_type = head.removeprefix("data:").split(";")[0]
-    return {"type": "base64", "media_type": media_type, "data": data}
-
-
-def _arguments(call: ToolCall, where: str) -> dict[str, Any]:
-    try:
-        value = json.loads(call.function.arguments or "{}")
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise InvalidRequestError(
-            f"{where}: the arguments of the call to {call.function.name!r} must be a JSON object on this wire",
-            param="messages",
-        )
-    return cast("dict[str, Any]", value)
+    return {"type": "base64", "media_type": image.media_type, "data": image.data}
 
 
 def shortest(blocks: list[Block]) -> str | list[Block]:
