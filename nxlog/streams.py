@@ -8,7 +8,7 @@ import anyio.to_thread
 
 from nxlog._drive import adrive, drive
 from nxlog.call import Call, StreamReader, is_stream, not_a_stream, open_stream
-from nxlog.errors import InvalidRequestError, NxlogError
+from nxlog.errors import InvalidRequestError, NetworkError, NxlogError
 from nxlog.exchange import HttpResponse
 from nxlog.warnings import emit
 
@@ -61,6 +61,15 @@ class _StreamBase:
             raise _not_entered()
         return self._reader
 
+    def _check_new(self) -> None:
+        if self._reader is not None:
+            raise InvalidRequestError("a stream is entered once; call stream() again for another")
+
+    def _check_whole(self, reader: StreamReader) -> None:
+        # A stream that was cancelled or closed must not end as one that came to its end.
+        if not reader.complete:
+            raise self._call.blame(NetworkError("the stream was closed before its end"))
+
     def _emit(self, *, stacklevel: int) -> None:
         new = self._call.warnings[self._emitted :]
         self._emitted += len(new)
@@ -78,9 +87,10 @@ class Stream(_StreamBase):
         super().__init__(call, retries, timeout)
         self._transport = transport
         self._bytes: SyncByteStream | None = None
-        self._chunks: Iterator[StreamChunk] | None = None
+        self._chunks: Iterator[StreamChunk] = iter(())
 
     def __enter__(self) -> Self:
+        self._check_new()
         self._deadline = self._timeout.deadline()
         self._reader = drive(open_stream(self._call), self._send)
         self._chunks = self._read(self._reader)
@@ -96,14 +106,14 @@ class Stream(_StreamBase):
         stream = self._retries.call(
             lambda: self._transport.stream(request, deadline=deadline), deadline=deadline, discard=lambda s: s.close()
         )
-        if stream.status == 200 and is_stream(stream.headers):
+        if stream.status < 300 and is_stream(stream.headers):
             self._bytes = stream
             return HttpResponse(stream.status, stream.headers, b"")
         try:
             response = HttpResponse(stream.status, stream.headers, stream.read())
         finally:
             stream.close()
-        if response.status == 200:
+        if response.status < 300:
             raise not_a_stream(response, self._call)
         return response
 
@@ -121,14 +131,12 @@ class Stream(_StreamBase):
         return self
 
     def __next__(self) -> StreamChunk:
-        if self._chunks is None:
-            self._opened()
-            raise StopIteration
-        try:
-            return next(self._chunks)
-        except StopIteration:
-            self._emit(stacklevel=2)
-            raise
+        reader = self._opened()
+        for chunk in self._chunks:
+            return chunk
+        self._check_whole(reader)
+        self._emit(stacklevel=2)
+        raise StopIteration
 
     def close(self) -> None:
         """Close the connection; what has arrived stays in ``response``."""
@@ -156,6 +164,7 @@ class AsyncStream(_StreamBase):
         self._source: AsyncIterator[bytes] | None = None
 
     async def __aenter__(self) -> Self:
+        self._check_new()
         if self._prepare is not None:
             self._made = await anyio.to_thread.run_sync(self._prepare)
         self._deadline = self._timeout.deadline()
@@ -172,7 +181,7 @@ class AsyncStream(_StreamBase):
         stream = await self._retries.acall(
             lambda: self._transport.stream(request, deadline=deadline), deadline=deadline, discard=lambda s: s.close()
         )
-        if stream.status == 200 and is_stream(stream.headers):
+        if stream.status < 300 and is_stream(stream.headers):
             self._bytes = stream
             self._source = aiter(stream)
             return HttpResponse(stream.status, stream.headers, b"")
@@ -180,7 +189,7 @@ class AsyncStream(_StreamBase):
             response = HttpResponse(stream.status, stream.headers, await stream.read())
         finally:
             await stream.close()
-        if response.status == 200:
+        if response.status < 300:
             raise not_a_stream(response, self._call)
         return response
 
@@ -208,6 +217,7 @@ class AsyncStream(_StreamBase):
             await self.aclose()
             raise
         await self.aclose()
+        self._check_whole(reader)
         self._emit(stacklevel=2)
         raise StopAsyncIteration
 

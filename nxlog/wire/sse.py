@@ -55,8 +55,12 @@ class EventSplitter:
         return found
 
     def close(self) -> list[bytes]:
-        """The data of a last event whose blank line never came; servers forget it."""
-        payload = _data(b"".join(self._pending))
+        """The data of a last event whose blank line never came; servers forget it.
+
+        JSON that stands alone is data too: servers send an error that way under the head of a stream.
+        """
+        rest = b"".join(self._pending)
+        payload = _data(rest) or (rest if rest.lstrip().startswith(b"{") else b"")
         self._pending = []
         return [payload] if payload else []
 
@@ -85,4 +89,7 @@ def _data(event: bytes) -> bytes:
     if event.startswith(b"data: ") and b"\n" not in event:
         return event[6:]
     lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
+    if not lines and event.lstrip().startswith(b"{"):
+        # No field of any event: a server in trouble has put its error there as it would send it outside of a stream.
+        return event
     return b"\n".join(lines)
