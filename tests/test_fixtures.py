@@ -345,7 +345,7 @@ def test_stale_notices_a_changed_file(tool: Any, tmp_path: Path) -> None:
 def test_capture_becomes_a_cassette_with_the_same_bytes(tool: Any, tmp_path: Path, body: bytes) -> None:
     convert = tool("captures_to_cassettes")
     captures, fixtures = tmp_path / "captures", tmp_path / "fixtures"
-    for case, path in (("07_case", "/v1/chat/completions"), ("08_other", "/v1/completions")):
+    for case, path in (("07_case", "/v1/chat/completions"), ("08_other", "/tokenize")):
         write_capture(captures / "vllm", case, path, body)
     written = convert.convert(captures, fixtures)
     assert written == [fixtures / "vllm" / "case.yaml"]
