@@ -55,12 +55,8 @@ class EventSplitter:
         return found
 
     def close(self) -> list[bytes]:
-        """The data of a last event whose blank line never came; servers forget it.
-
-        JSON that stands alone is data too: servers send an error that way under the head of a stream.
-        """
-        rest = b"".join(self._pending)
-        payload = _data(rest) or (rest if rest.lstrip().startswith(b"{") else b"")
+        """The data of a last event whose blank line never came; servers forget it."""
+        payload = _data(b"".join(self._pending))
         self._pending = []
         return [payload] if payload else []
 
