@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import ValidationError
 
 from nxlog._address import base_url_of, check_base_url, checked_variable, url_of
 from nxlog._version import __version__
+from nxlog.auth import Keys, Presented
+from nxlog.auth.keys import key_headers
 from nxlog.call import Call, Policy, Target
-from nxlog.errors import InvalidRequestError, MissingKeyError
+from nxlog.errors import InvalidRequestError
 from nxlog.parameter_adapter import OnUnknown, OnUnsupported
-from nxlog.registry import AuthScheme, Provider, ProviderKind, Registry
+from nxlog.registry import Provider, ProviderKind, Registry
 from nxlog.request import ChatRequest, describe_errors
 from nxlog.wire import get_wire
 
@@ -30,7 +31,7 @@ class Config:
         *,
         provider: str | None,
         base_url: str | None,
-        api_key: str | None,
+        api_key: object,
         wire: str | None,
         on_unsupported: OnUnsupported,
         on_unknown: OnUnknown,
@@ -44,7 +45,7 @@ class Config:
         self._registry = registry if registry is not None else Registry.default()
         self._base_url = check_base_url(base_url)
         self._variables = {name: checked_variable(name, value) for name, value in (variables or {}).items()}
-        self._api_key = _checked_key(api_key)
+        self._keys = Keys(api_key)
         self._wire = wire
         self._provider = self._default_provider(provider)
         if wire is not None:
@@ -57,7 +58,7 @@ class Config:
             return self._registry.provider(name)
         if self._base_url is not None:
             return self._registry.custom(self._base_url, self._wire or "openai-chat")
-        if self._api_key is not None:
+        if self._keys.given:
             raise InvalidRequestError(
                 "api_key: a key belongs to one provider; say which: Client(provider='openai', api_key=...)",
                 param="api_key",
@@ -101,12 +102,12 @@ class Config:
                 provider=provider.id,
                 param="variables",
             )
-        base_url, key = self._address(provider)
+        base_url, presented = self._address(provider)
         headers = {
             "content-type": "application/json",
             "user-agent": f"nxlog/{__version__}",
             **reach.headers,
-            **_auth_headers(provider, key),
+            **presented.headers,
         }
         spoken = get_wire(wire)
         return Target(
@@ -115,7 +116,8 @@ class Config:
             url=self._url(base_url, reach.path, reach, model, provider),
             stream_url=self._url(base_url, reach.stream_path or reach.path, reach, model, provider),
             headers=headers,
-            secret=key,
+            secret=presented.secret,
+            source=presented.source,
             wire=spoken,
             lacks=spoken.lacks | frozenset(reach.omit),
             spelling={**reach.parameters, **dict.fromkeys(reach.omit, "")},
@@ -125,13 +127,13 @@ class Config:
     def _url(self, base_url: str, path: str, wire: Wire, model: str, provider: Provider) -> str:
         return url_of(base_url, path, wire, model, provider, self._variables)
 
-    def _address(self, provider: Provider) -> tuple[str, str | None]:
+    def _address(self, provider: Provider) -> tuple[str, Presented]:
         base_url = self._base_url
         if base_url is None and provider.kind is ProviderKind.LOCAL:
             from nxlog.local import default_engine  # noqa: PLC0415 - an extra, and it starts a model
 
             engine = default_engine()
-            return engine.base_url, engine.api_key
+            return engine.base_url, Presented(key_headers(provider.auth, engine.api_key), engine.api_key)
         base_url = base_url or base_url_of(provider, self._variables)
         if base_url is None:
             raise InvalidRequestError(
@@ -139,22 +141,7 @@ class Config:
                 provider=provider.id,
                 param="base_url",
             )
-        return base_url, self._key(provider)
-
-    def _key(self, provider: Provider) -> str | None:
-        if self._api_key is not None or provider.auth.scheme is AuthScheme.NONE:
-            return self._api_key
-        for name in provider.key_env:
-            if key := _checked_key(os.environ.get(name), field=name):
-                return key
-        if provider.auth.required:
-            names = " or ".join(provider.key_env) or "the provider's key"
-            raise MissingKeyError(
-                f"no key for {provider.id}: set the environment variable {names}, or give Client(api_key=...)",
-                provider=provider.id,
-                param="api_key",
-            )
-        return None
+        return base_url, self._keys.of(provider, self._variables)
 
     def call(self, request: ChatRequest, *, stream: bool) -> Call:
         """The call for a request: resolved, adapted, nothing sent."""
@@ -184,14 +171,6 @@ def as_request(request: ChatRequest | None, fields: Mapping[str, Any]) -> ChatRe
     return request
 
 
-def _auth_headers(provider: Provider, key: str | None) -> dict[str, str]:
-    if key is None:
-        return {}
-    if provider.auth.scheme is AuthScheme.HEADER and provider.auth.header is not None:
-        return {provider.auth.header.lower(): key}
-    return {"authorization": f"Bearer {key}"}
-
-
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise InvalidRequestError(f"{name}: {value!r} is not one of {', '.join(map(repr, allowed))}", param=name)
@@ -200,15 +179,3 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 def _of_kind(name: str, value: object, kind: type, words: str) -> None:
     if value is not None and not isinstance(value, kind):
         raise InvalidRequestError(f"{name}: must be {words}, got {type(value).__name__}", param=name)
-
-
-def _checked_key(key: object, *, field: str = "api_key") -> str | None:
-    """The key without surrounding white space. Its value never gets into the error."""
-    if key is None:
-        return None
-    if not isinstance(key, str):
-        raise InvalidRequestError(f"{field}: must be a string, got {type(key).__name__}", param=field)
-    key = key.strip()
-    if not key.isascii() or not key.isprintable():
-        raise InvalidRequestError(f"{field}: holds characters that no HTTP header may hold", param=field)
-    return key or None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from nxlog._secret import hider
 from nxlog.accumulate import Accumulator
+from nxlog.auth import CallCredential
 from nxlog.delivery import check_delivery
 from nxlog.errors import DecodeError, NxlogError, RedirectError, StatusError
 from nxlog.exchange import HttpRequest, HttpResponse
@@ -21,6 +22,7 @@ from nxlog.wire.errors import RefusalKind, classify_refusal, status_error
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
+    from nxlog.auth import Source
     from nxlog.parameter_adapter import OnUnknown, OnUnsupported
     from nxlog.registry import ProviderCapabilities
     from nxlog.request import ChatRequest
@@ -41,6 +43,7 @@ class Target:
     stream_url: str
     headers: Mapping[str, str] = field(repr=False)
     secret: str | None = field(repr=False)
+    source: Source | None = field(repr=False)
     wire: Wire
     spelling: Mapping[str, str]
     lacks: frozenset[str]
@@ -66,8 +69,11 @@ class Call:
     stream: bool
     sent: ChatRequest = field(init=False)
     warnings: list[ParameterWarning] = field(init=False)
+    credential: CallCredential | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        source = self.target.source
+        self.credential = None if source is None else CallCredential(source)
         self.sent, self.warnings = adapt(
             self.asked,
             self.target.capabilities,
@@ -91,16 +97,18 @@ class Call:
         """The request as it goes out now."""
         target = self.target
         content = target.wire.encode(self.sent, model=target.model, stream=self.stream, spelling=target.spelling)
-        return HttpRequest(self._url, target.headers, content, stream=self.stream)
+        return HttpRequest(self._url, target.headers, content, stream=self.stream, credential=self.credential)
 
     def opened(self) -> Generator[HttpRequest, HttpResponse, HttpResponse]:
-        """Send, and send once more without logprobs when the server refuses them.
+        """Send; once more when a token may have expired, and once more without logprobs when the server refuses them.
 
         Raises:
             StatusError: the server's answer is an error.
             RedirectError: the server points elsewhere.
         """
         response = yield self.http_request()
+        if response.status == 401 and self.credential is not None and self.credential.renew():
+            response = yield self.http_request()
         if response.status >= 400 and self._give_up_logprobs(response):
             response = yield self.http_request()
         if response.status >= 300:
@@ -153,9 +161,10 @@ class Call:
 
     def blame(self, error: NxlogError) -> NxlogError:
         """The error with what only the call knows, and without the key."""
-        known = hider(self.target.secret)
-        if known is not None:
-            error.rewrite(known.hide)
+        for secret in (self.target.secret, *(() if self.credential is None else self.credential.secrets)):
+            known = hider(secret)
+            if known is not None:
+                error.rewrite(known.hide)
         return error.add_context(provider=self.target.provider, model=self.target.model)
 
 

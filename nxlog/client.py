@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from nxlog.auth import ApiKey, AsyncApiKey
     from nxlog.http import OwnAsyncClient, OwnClient
     from nxlog.parameter_adapter import OnUnknown, OnUnsupported
     from nxlog.registry import Registry
@@ -37,7 +38,8 @@ class Client:
     Args:
         provider: the provider of bare model names; without it a request names it: ``"openai/gpt-4o-mini"``.
         base_url: where the server is, when not at the provider's public address.
-        api_key: the key; by default it is read from the provider's environment variable.
+        api_key: the key, or a function without arguments that returns a token and is called for every attempt;
+            by default the key is read from the provider's environment variable.
         wire: the wire format, when not the provider's first.
         on_unsupported: ``"warn"`` drops what cannot be delivered, with a ``ParameterWarning`` on the result;
             ``"raise"`` raises ``UnsupportedParameterError`` before anything is sent.
@@ -59,7 +61,7 @@ class Client:
         *,
         provider: str | None = None,
         base_url: str | None = None,
-        api_key: str | None = None,
+        api_key: ApiKey | None = None,
         wire: str | None = None,
         on_unsupported: OnUnsupported = "warn",
         on_unknown: OnUnknown = "try",
@@ -128,7 +130,7 @@ class AsyncClient:
     """The same for asyncio and trio. Options as of ``Client``.
 
     ``http_client`` is an ``httpx.AsyncClient``, or ``"aiohttp"`` for the faster transport of the extra
-    ``nxlog[aiohttp]`` (asyncio only).
+    ``nxlog[aiohttp]`` (asyncio only). ``api_key`` may be an async function; one that is not runs in a thread.
     """
 
     def __init__(
@@ -136,7 +138,7 @@ class AsyncClient:
         *,
         provider: str | None = None,
         base_url: str | None = None,
-        api_key: str | None = None,
+        api_key: AsyncApiKey | None = None,
         wire: str | None = None,
         on_unsupported: OnUnsupported = "warn",
         on_unknown: OnUnknown = "try",

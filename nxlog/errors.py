@@ -171,7 +171,7 @@ class BadRequestError(StatusError):
 
 
 class AuthenticationError(StatusError):
-    """401: the key is missing or wrong."""
+    """401: the key is missing or wrong. Without a status: no token could be had."""
 
 
 class PermissionDeniedError(StatusError):

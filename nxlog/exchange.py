@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+class Credential(Protocol):
+    """What authenticates a request and is not known before it is sent: a token that expires, a signature."""
+
+    def headers(self, request: HttpRequest) -> Mapping[str, str]:
+        """Headers for one attempt; may block."""
+        ...
+
+    async def aheaders(self, request: HttpRequest) -> Mapping[str, str]:
+        """The same without blocking the event loop."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -17,6 +29,19 @@ class HttpRequest:
     headers: Mapping[str, str]
     content: bytes
     stream: bool = False
+    credential: Credential | None = None
+    """Asked for further headers at every attempt."""
+
+    def authorized(self) -> HttpRequest:
+        """The request of one attempt; may block."""
+        return self if self.credential is None else self._with(self.credential.headers(self))
+
+    async def aauthorized(self) -> HttpRequest:
+        """The same without blocking the event loop."""
+        return self if self.credential is None else self._with(await self.credential.aheaders(self))
+
+    def _with(self, headers: Mapping[str, str]) -> HttpRequest:
+        return HttpRequest(self.url, {**self.headers, **headers}, self.content, stream=self.stream)
 
     def __repr__(self) -> str:
         scheme, slashes, rest = self.url.partition("?")[0].partition("://")

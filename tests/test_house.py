@@ -44,7 +44,9 @@ ALLOWED: dict[str, set[str]] = {
     "accumulate": TYPES,
     "retry": TYPES | {"http"},
     "http": TYPES | {"http"},
-    "call": TYPES | {"parameter_adapter", "registry", "wire", "delivery", "accumulate", "retry"},
+    "_address": TYPES | {"registry"},
+    "auth": TYPES | {"auth", "registry", "_address"},
+    "call": TYPES | {"auth", "parameter_adapter", "registry", "wire", "delivery", "accumulate", "retry"},
     "_drive": TYPES,
     "local": {"local", "errors"},
 }
@@ -107,7 +109,8 @@ def test_import_loads_no_extra() -> None:
     code = (
         "import sys, nxlog; "
         # Not rich: httpx itself imports it where it is installed.
-        "extras = {'typer', 'xllamacpp', 'vcr', 'pytest', 'numpy', 'httpx_aiohttp', 'aiohttp', 'yaml'}; "
+        "extras = {'typer', 'xllamacpp', 'vcr', 'pytest', 'numpy', 'httpx_aiohttp', 'aiohttp', 'yaml', 'botocore', "
+        "'google.auth', 'requests'}; "
         "print(sorted(extras & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

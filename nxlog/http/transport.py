@@ -263,6 +263,9 @@ class SyncTransport:
 
     def stream(self, request: HttpRequest, *, deadline: float | None = None) -> SyncByteStream:
         """Send and return when the head of the response is here; close what you get."""
+        if request.credential is not None:
+            deadline = self.timeout.deadline() if deadline is None else deadline
+            request = request.authorized()
         exchange = _Exchange(request, self.timeout, deadline)
         exchange.shrink()
         with mapped(exchange.place):
@@ -330,6 +333,9 @@ class AsyncTransport:
 
     async def stream(self, request: HttpRequest, *, deadline: float | None = None) -> AsyncByteStream:
         """Send and return when the head of the response is here; close what you get."""
+        if request.credential is not None:
+            deadline = self.timeout.deadline() if deadline is None else deadline
+            request = await _Exchange(request, self.timeout, deadline).in_time(request.aauthorized)
         exchange = _Exchange(request, self.timeout, deadline)
         with mapped(exchange.place):
             lease = await exchange.in_time(lambda: self._open(request, exchange))
