@@ -192,7 +192,12 @@ _NO_BOOL = BeforeValidator(_not_bool)
 
 
 def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
+    return [value] if isinstance(value, str) else _none_if_empty(value)
+
+
+def _none_if_empty(value: object) -> object:
+    # An empty list asks for nothing, and servers refuse it.
+    return None if value == [] else value
 
 
 class ChatRequest(BaseModel):
@@ -228,7 +233,8 @@ class ChatRequest(BaseModel):
     """How many choices to generate."""
     presence_penalty: Annotated[float | None, _NO_BOOL] = None
     frequency_penalty: Annotated[float | None, _NO_BOOL] = None
-    tools: list[Tool] | None = None
+    tools: Annotated[list[Tool] | None, BeforeValidator(_none_if_empty)] = None
+    """What the model may call; an empty list is the same as none."""
     tool_choice: ToolChoice | None = None
     """Which tool to call; a dict names one in OpenAI's shape."""
     response_format: ResponseFormat | None = None
@@ -289,9 +295,19 @@ class ChatRequest(BaseModel):
         """The same request asking for that many alternatives for each token."""
         return self._replace(logprobs=True, top_logprobs=top_logprobs)
 
-    def _replace(self, **changes: Any) -> ChatRequest:
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields changed, which are checked as those of a new request are.
+
+        Raises:
+            pydantic.ValidationError: as for a new request.
+        """
+        # Unchecked, top_logprobs would be sent without logprobs, and messages as dicts that nobody has read.
+        copied = super().model_copy(deep=deep)
+        return copied._replace(**update) if update else copied
+
+    def _replace(self, **changes: Any) -> Self:
         given = {name: getattr(self, name) for name in self.model_fields_set}
-        return ChatRequest.model_validate({**given, **changes})
+        return type(self).model_validate({**given, **changes})
 
 
 def describe_errors(errors: list[Mapping[str, Any]]) -> tuple[str, str]:

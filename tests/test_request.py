@@ -294,3 +294,19 @@ def test_every_mistake_is_named() -> None:
 def test_options_are_not_in_the_repr() -> None:
     assert SECRET not in repr(request(provider_options={"api_key": SECRET}))
     assert SECRET not in str(request(provider_options={"api_key": SECRET}))
+
+
+def test_a_copy_with_changes_is_checked_like_a_new_request() -> None:
+    plain = ChatRequest(model="m", messages=[{"role": "user", "content": "x"}])
+    assert plain.model_copy(update={"top_logprobs": 3}).logprobs is True
+    assert plain.model_copy(update={"messages": [{"role": "user", "content": "y"}]}).messages[0].text == "y"
+    assert plain.model_copy() == plain.model_copy(update={}) == plain
+    with pytest.raises(ValidationError, match="top_logprobs"):
+        plain.model_copy(update={"top_logprobs": -1})
+    with pytest.raises(ValidationError, match="logprobs=False"):
+        plain.model_copy(update={"logprobs": False, "top_logprobs": 3})
+
+
+def test_an_empty_list_asks_for_nothing() -> None:
+    request = ChatRequest(model="m", messages=[{"role": "user", "content": "x"}], tools=[], stop=[])
+    assert (request.tools, request.stop) == (None, None)

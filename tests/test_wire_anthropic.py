@@ -9,6 +9,7 @@ import pytest
 
 from nxlog.errors import IncompleteStreamError, InvalidRequestError
 from nxlog.request import ChatRequest
+from nxlog.wire._anthropic_request import tool_choice
 from nxlog.wire.anthropic_messages import DEFAULT_MAX_TOKENS, AnthropicMessages
 
 WIRE = AnthropicMessages()
@@ -63,7 +64,7 @@ FIELDS: list[tuple[str, Any, dict[str, Any]]] = [
         {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}},
         {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}},
     ),
-    ("tools", [], {"tools": []}),
+    ("tools", [], {}),
     (
         "tools",
         [{"function": {"name": "tide", "description": "d", "parameters": {"type": "object"}, "strict": True}}],
@@ -356,3 +357,11 @@ def test_end_mark_of_the_other_wire_ends_the_stream() -> None:
     decoder = WIRE.stream_decoder()
     assert list(decoder.feed(b"data: [DONE]\n\n")) == []
     assert list(decoder.close()) == []
+
+
+@pytest.mark.parametrize("function", [None, "f", {}, {"name": 5}])
+def test_a_tool_choice_without_a_name_is_refused(function: Any) -> None:
+    choice = {"type": "function", "name": "f"} if function is None else {"type": "function", "function": function}
+    with pytest.raises(InvalidRequestError, match="tool_choice: a function is named as") as caught:
+        tool_choice(choice)
+    assert caught.value.param == "tool_choice"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nxlog.errors import InvalidRequestError
 from nxlog.request import ImagePart
@@ -77,9 +77,15 @@ def tool_choice(choice: str | dict[str, Any]) -> Block:
     """The choice; a dict that is not OpenAI's is passed on as it is."""
     if isinstance(choice, str):
         return {"type": _TOOL_CHOICES[choice]}
-    if choice.get("type") == "function":
-        return {"type": "tool", "name": choice.get("function", {}).get("name")}
-    return choice
+    if choice.get("type") != "function":
+        return choice
+    function = choice.get("function")
+    name = cast("Block", function).get("name") if isinstance(function, dict) else None
+    if not isinstance(name, str):
+        raise InvalidRequestError(
+            "tool_choice: a function is named as {'type': 'function', 'function': {'name': ...}}", param="tool_choice"
+        )
+    return {"type": "tool", "name": name}
 
 
 def output_options(request: ChatRequest) -> Block:
