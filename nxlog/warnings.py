@@ -93,6 +93,10 @@ class ParameterWarning(BaseModel):
     model: str | None = None
     source: WarningSource
 
+    def __hash__(self) -> int:
+        # What was asked for may be a dict.
+        return hash((self.parameter, self.code, self.message, self.provider, self.model))
+
     def __str__(self) -> str:
         where = "/".join(part for part in (self.provider, self.model) if part)
         return f"{self.parameter}: {self.message}" + (f" [{where}]" if where else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import pickle
 import warnings
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -104,3 +105,9 @@ def test_the_category_can_be_silenced_alone() -> None:
 
 def test_nothing_found_is_silent() -> None:
     emit([], stacklevel=1)
+
+
+def test_warnings_can_be_in_a_set_whatever_was_asked_for() -> None:
+    fields: dict[str, Any] = {"parameter": "logprobs", "code": "unsupported", "severity": "info", "message": "m"}
+    one, two = (ParameterWarning(**fields, requested={"logprobs": True}, source="manifest") for _ in range(2))  # type: ignore[arg-type]
+    assert len({one, two}) == 1
