@@ -129,3 +129,14 @@ def test_many_small_packets_cost_no_copy_of_the_event_each() -> None:
     assert len(splitter._pending) > 1000
     assert splitter.feed(b"\n\n") == [b"x" * 1000]
     assert len(splitter._pending) == 1
+
+
+def test_an_event_of_many_lines_is_not_joined_again_with_every_packet() -> None:
+    """A server could keep a processor busy for minutes with an event that never ends."""
+    splitter = EventSplitter()
+    copied = 0
+    for _ in range(2000):
+        splitter.feed(b"data: x\n")
+        copied = max(copied, *map(len, splitter._pending))
+    assert copied == len(b"data: x\n")
+    assert splitter.feed(b"\n") == [b"\n".join([b"x"] * 2000)]

@@ -38,9 +38,13 @@ class EventSplitter:
         data = self._unify_line_ends(data)
         if not self._started:
             data = self._drop_bom(data)
+        if not data:
+            return []
+        # Blank lines may be cut in two.
+        ends = b"\n\n" in data or (data[0] == 0x0A and bool(self._pending) and self._pending[-1].endswith(b"\n"))
         self._pending.append(data)
         self._size += len(data)
-        if b"\n" in data:
+        if ends:
             # Joined only now: an event that arrives in a thousand packets is not copied a thousand times.
             events = b"".join(self._pending).split(b"\n\n")
             rest = events.pop()
