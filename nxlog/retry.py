@@ -289,7 +289,7 @@ def _timestamp(value: str | None) -> float | None:
 
     try:
         moment = parsedate_to_datetime(value or "")
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for a number that no date holds
         return None
     # A date with the zone -0000 comes back naive; it is UTC.
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
-from nxlog import Client, InvalidRequestError, RetryPolicy
+from nxlog import AsyncClient, Client, InvalidRequestError, RetryPolicy
 from tests.fault_server import FaultServer, response
 
 REPLY = response(200, b'{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}]}')
@@ -74,3 +75,18 @@ def test_a_wrong_retry_policy_names_the_field_and_the_kind(fields: dict[str, Any
     with pytest.raises(InvalidRequestError, match=rf"^retries: {name} must be .*, got ") as caught:
         RetryPolicy(**fields)
     assert caught.value.param == "retries"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("text", ["Event loop is closed", "Task x got Future y attached to a different loop"])
+async def test_a_connection_of_another_event_loop_says_so(text: str) -> None:
+    """What asyncio says when a client is used in a second asyncio.run()."""
+
+    def send(request: httpx.Request) -> httpx.Response:
+        raise RuntimeError(text)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(send)) as own:
+        client = AsyncClient(base_url="http://127.0.0.1:9", http_client=own)
+        with pytest.raises(InvalidRequestError, match="make one in each") as caught:
+            await client.chat(**FIELDS)
+    assert caught.value.param == "client"

@@ -272,6 +272,8 @@ assert "tenacity" in sys.modules
         ({"retry-after": "1e999"}, None),
         ({"retry-after": ""}, None),
         ({"retry-after": "Wed, 99 Oct 2026"}, None),
+        ({"retry-after": "Wed, 21 Oct 99999999999999999999 07:28:09 GMT"}, None),
+        ({"retry-after": "99999999999999999999 Oct 2026 07:28:09 GMT"}, None),
         ({"retry-after-ms": "x", "retry-after": "3"}, 3.0),
         ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, 10.0),
         ({"retry-after": "Wed, 21 Oct 2026 07:28:00 -0000"}, 10.0),

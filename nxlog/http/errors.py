@@ -78,6 +78,9 @@ _TIMEOUT_KINDS: dict[type[Exception], str] = {
 }
 
 
+_OTHER_LOOP = re.compile(r"event loop is closed|attached to a different loop", re.IGNORECASE)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a request goes, what it must not reveal, and the limits it runs under."""
@@ -128,6 +131,10 @@ def translate(error: Exception, place: Place) -> NxlogError | None:
     if isinstance(error, httpx.HTTPStatusError):
         status = error.response.status_code
         return error_class(status)(f"http_client raised for status {status} from {place}", status_code=status)
+    if isinstance(error, RuntimeError) and _OTHER_LOOP.search(str(error)):
+        return InvalidRequestError(
+            "an AsyncClient belongs to the event loop of its first call; make one in each asyncio.run()", param="client"
+        )
     kind = _relabeled(error) or _lookup(error, _CLASSES)
     if kind is TimeoutError:
         return expired(place, _lookup(error, _TIMEOUT_KINDS))
