@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from nxlog.auth.credential import Grant, RefreshingSource, import_extra
-from nxlog.errors import AuthenticationError, ConnectError, InvalidRequestError, MissingKeyError
+from nxlog.errors import AuthenticationError, ConnectError, InvalidRequestError, MissingKeyError, NxlogError
 
 if TYPE_CHECKING:
-    from nxlog.errors import NxlogError
     from nxlog.exchange import HttpRequest
 
 EXTRA = "bedrock"
@@ -60,10 +59,10 @@ class AwsSource(RefreshingSource):
             if self._credentials is None:
                 self._credentials = self._found()
             self._frozen = self._credentials.get_frozen_credentials()
-        except (errors.BotoCoreError, errors.ClientError) as error:
+        except NxlogError:
+            raise
+        except Exception as error:
             raise _translated(error, errors) from error
-        except RuntimeError as error:  # new ones came, already expired
-            raise AuthenticationError("AWS credentials are expired", param="api_key") from error
         self._refreshed = time.monotonic()
 
     def _found(self) -> Any:
@@ -118,7 +117,7 @@ def _missing() -> MissingKeyError:
 
 
 def _translated(error: Exception, errors: Any) -> NxlogError:
-    """What botocore raises; its texts stay in ``__cause__``."""
+    """What botocore raises, or what it lets through; the texts stay in ``__cause__``."""
     if isinstance(error, (errors.NoCredentialsError, errors.PartialCredentialsError, errors.ProfileNotFound)):
         missing = _missing()
         missing.rewrite(lambda text: text.replace(":", f" ({type(error).__name__}):", 1))

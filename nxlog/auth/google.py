@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from nxlog.auth.credential import Grant, RefreshingSource, import_extra
-from nxlog.errors import AuthenticationError, ConnectError, MissingKeyError
+from nxlog.errors import AuthenticationError, ConnectError, MissingKeyError, NxlogError
 
 if TYPE_CHECKING:
-    from nxlog.errors import NxlogError
     from nxlog.exchange import HttpRequest
 
 EXTRA = "vertex"
@@ -50,7 +49,9 @@ class GoogleSource(RefreshingSource):
                 self._credentials = self._found()
             # Not before_request(): it also asks a further service for routing hints, in threads of its own.
             self._credentials.refresh(self._transport)
-        except errors.GoogleAuthError as error:
+        except NxlogError:
+            raise
+        except Exception as error:
             raise _translated(error, errors) from error
         # A metadata server may hand out the same token again; then the server's answer stands.
         self._rejected = None
@@ -75,7 +76,7 @@ class GoogleSource(RefreshingSource):
 
 
 def _translated(error: Exception, errors: Any) -> NxlogError:
-    """What google-auth raises; its texts may hold what a token endpoint answered, and stay in ``__cause__``."""
+    """What google-auth raises or lets through; its texts may hold a token endpoint's answer, and stay in the cause."""
     if isinstance(error, errors.DefaultCredentialsError):
         return MissingKeyError(
             "no Google credentials: run 'gcloud auth application-default login', or let the environment variable "
