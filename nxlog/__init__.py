@@ -119,7 +119,7 @@ __all__ = [
     "__version__",
     "accumulate",
     "capabilities",
-    "manifest",
+    "capability_manifest",
 ]
 
 
@@ -129,6 +129,6 @@ def capabilities(model: str) -> ProviderCapabilities:
     return Registry.default().capabilities(provider.id, name)
 
 
-def manifest() -> CapabilityManifest:
+def capability_manifest() -> CapabilityManifest:
     """The public capability manifest of every provider, without evidence."""
     return Registry.default().manifest()

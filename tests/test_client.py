@@ -364,7 +364,7 @@ async def test_many_calls_at_once(wire: Wire, anyio_backend: str) -> None:
 def test_capabilities_and_manifest_are_public() -> None:
     assert nxlog.capabilities("openai/gpt-4o").max_top_logprobs == 20
     assert nxlog.capabilities("anthropic/claude-sonnet-4-5").supports_logprobs is False
-    assert "evidence" not in nxlog.manifest().model_dump_json()
+    assert "evidence" not in nxlog.capability_manifest().model_dump_json()
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])

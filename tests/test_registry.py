@@ -554,12 +554,16 @@ def test_user_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_manifest(registry: Registry) -> None:
     manifest = registry.manifest()
     assert manifest.schema_version == "capability-manifest-v2"
-    by_id = {entry.id: entry for entry in manifest.providers}
+    by_id = {entry.name: entry for entry in manifest.providers}
     assert sorted(by_id) == FILE_PROVIDERS
-    assert set(by_id["vllm"].status) == set(CLAIM_NAMES)
-    assert (by_id["vllm"].status["logprobs"], by_id["vllm"].max_top_logprobs) == ("yes", 20)
+    public = "vision_input tool_calling thinking_blocks streaming_logprobs json_mode json_schema_strict"
+    public += " json_schema_best_effort embeddings rerank"
+    assert set(by_id["vllm"].capabilities) == {*CLAIM_NAMES, *public.split()}
+    assert by_id["vllm"].capabilities["tool_calling"] == by_id["vllm"].capabilities["tools"] == "partial"
+    assert (by_id["vllm"].provider_status, by_id["deepseek"].provider_status) == ("captured", "third_party_recording")
+    assert (by_id["vllm"].capabilities["logprobs"], by_id["vllm"].max_top_logprobs) == ("yes", 20)
     gpt54 = next(rule for rule in by_id["openai"].models if "gpt-5\\.4" in rule.match)
-    assert (gpt54.status["streaming_logprobs"], gpt54.max_top_logprobs) == ("partial", 5)
+    assert (gpt54.capabilities["streaming_logprobs"], gpt54.max_top_logprobs) == ("partial", 5)
     assert gpt54.requires["logprobs"] == ("reasoning-off",)
     assert CapabilityManifest.model_validate_json(manifest.model_dump_json()) == manifest
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from nxlog.cli.color import console
 from nxlog.cli.text import write
-from nxlog.registry import CLAIM_NAMES, TRAIT_NAMES, Registry
+from nxlog.registry import CLAIM_NAMES, TRAIT_NAMES, Registry, evidence_level
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,25 +20,31 @@ if TYPE_CHECKING:
 
 
 def print_providers(*, as_json: bool, color: bool) -> None:
-    """Every provider, how to name its key, and whether it gives log-probabilities."""
+    """Every provider, and what it says of log-probabilities."""
     registry = Registry.default()
     rows = [_provider_row(provider, registry.capabilities(provider.id)) for provider in registry]
     if as_json:
         _write_json(rows)
         return
-    table = _table("id", "key", "logprobs", "in streams", "top", "name", firm=5)
+    table = _table("id", "logprobs", "streams", "top", "ids", "numbers", "evidence", firm=7)
     for row in rows:
-        table.add_row(
-            row["id"],
-            _key_state(row),
-            row["logprobs"],
-            row["streaming_logprobs"],
-            _limit(row),
-            row["display_name"],
-        )
+        names = ("id", "logprobs", "streaming_logprobs", None, "token_ids", "distribution", "evidence")
+        table.add_row(*(_limit(row) if name is None else _short(row[name]) for name in names))
     screen = console(color=color)
     screen.print(table)
-    screen.print("top: most alternatives for each token; ? where no limit is known", soft_wrap=True)
+    for line in _LEGEND:
+        screen.print(line, soft_wrap=True)
+
+
+_LEGEND = (
+    "streams: in streams; top: most alternatives for each token, ? where no limit is known; ids: token ids",
+    "numbers: of the model's raw distribution, after temperature, after all processing, or unknown",
+    "evidence: the best there is; nxlog capabilities ID lists it, with the key's variable, limits and notes",
+)
+
+
+def _short(word: str) -> str:
+    return word.replace("third_party_", "")
 
 
 def _provider_row(provider: Provider, known: ProviderCapabilities) -> dict[str, Any]:
@@ -55,14 +61,19 @@ def _provider_row(provider: Provider, known: ProviderCapabilities) -> dict[str, 
         "logprobs": known.claim("logprobs").value.value,
         "streaming_logprobs": known.claim("streaming_logprobs").value.value,
         "max_top_logprobs": known.max_top_logprobs,
+        "token_ids": known.claim("token_ids").value.value,
+        "prompt_logprobs": known.claim("prompt_logprobs").value.value,
+        "distribution": known.distribution.value,
+        "evidence": evidence_level(known.claim("logprobs")) or "none",
     }
 
 
-def _key_state(row: dict[str, Any]) -> str:
-    if not row["key_env"]:
-        return "none needed" if not row["key_required"] else "needed"
-    name = row["key_env"][0]
-    return f"{name} (set)" if row["key_found"] else name
+def _key_state(provider: Provider) -> str:
+    if not provider.key_env:
+        return "must be given" if provider.auth.required else "none needed"
+    # Whether there is one; never which.
+    names = [f"{name} (set)" if os.environ.get(name) else name for name in provider.key_env]
+    return " or ".join(names) + ("" if provider.auth.required else " (may be absent)")
 
 
 def _limit(row: dict[str, Any]) -> str:
@@ -98,6 +109,8 @@ def print_capabilities(name: str, *, wire: str | None, as_json: bool, color: boo
         trait = _trait(known, trait_name)
         table.add_row(trait_name, str(trait.value), _evidence(trait.evidence), trait.note or "")
     screen.print(table)
+    for line in _sources(known):
+        screen.print(line, soft_wrap=True)
 
 
 def _headlines(provider: Provider, known: ProviderCapabilities) -> list[str]:
@@ -105,6 +118,7 @@ def _headlines(provider: Provider, known: ProviderCapabilities) -> list[str]:
     lines.append(f"wire {known.wire or provider.default_wire} (speaks {', '.join(provider.wires)})")
     if known.rule is not None:
         lines.append(f"rule for models that match {known.rule!r}" + (f": {known.note}" if known.note else ""))
+    lines.append(f"key {_key_state(provider)}")
     lines.append(f"an unsupported field: the server's posture is {known.posture.value}")
     lines.append(f"documentation {provider.docs}")
     return lines
@@ -131,9 +145,19 @@ def _evidence(entries: Iterable[Evidence]) -> str:
     return ", ".join(f"{kind} {checked}".rstrip() for kind, checked in latest.items())
 
 
+def _sources(known: ProviderCapabilities) -> list[str]:
+    """Every page and recording behind the claims, once, with what it is evidence of."""
+    uses: dict[str, list[str]] = {}
+    for name in (*CLAIM_NAMES, *TRAIT_NAMES):
+        for entry in getattr(known.claims, name).evidence:
+            for place in filter(None, (entry.ref, entry.url)):
+                uses.setdefault(place, []).append(name)
+    return [f"{place} ({', '.join(names)})" for place, names in uses.items()]
+
+
 def _table(*columns: str, firm: int) -> Table:
     """A table whose first ``firm`` columns are never broken."""
-    table = Table(box=box.SIMPLE, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for number, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=number < firm)
     return table

@@ -18,6 +18,7 @@ from nxlog.registry.capabilities import (
     ManifestProvider,
     ManifestRule,
     ProviderCapabilities,
+    evidence_level,
 )
 from nxlog.registry.claims import (
     CLAIM_NAMES,
@@ -81,5 +82,6 @@ __all__ = [
     "Trait",
     "Variable",
     "Wire",
+    "evidence_level",
     "names_in",
 ]

@@ -16,6 +16,7 @@ from nxlog.registry.claims import (
     Claim,
     Claims,
     Distribution,
+    EvidenceKind,
     Model,
     Posture,
     Requirement,
@@ -168,11 +169,25 @@ def _max_top(claims: Claims) -> int | None:
     return claims.top_logprobs.max if claims.logprobs.value is not CapabilityStatus.NO else None
 
 
+PUBLIC_NAMES: dict[str, str | None] = {
+    "vision_input": "vision",
+    "tool_calling": "tools",
+    "thinking_blocks": None,
+    "json_schema_strict": "json_schema",
+    "json_schema_best_effort": "json_mode",
+    "embeddings": None,
+    "rerank": None,
+}
+"""Names that manifests of this version share beside our own (``streaming_logprobs`` and ``json_mode`` are both), and
+the claim that each is about; None where nxlog claims nothing."""
+
+
 class ManifestCapabilities(Model):
     """Values and limits of one surface or model rule."""
 
-    status: dict[str, CapabilityStatus]
-    """Claim name to value; ``logprobs`` and ``streaming_logprobs`` among them."""
+    capabilities: dict[str, CapabilityStatus]
+    """Claim name to value, ``logprobs`` and ``streaming_logprobs`` among them, and the public names of
+    ``PUBLIC_NAMES``."""
     requires: dict[str, tuple[Requirement, ...]]
     """Conditions under which a claim holds; claims without conditions are left out."""
     max_top_logprobs: int | None
@@ -201,14 +216,16 @@ class ManifestRule(ManifestCapabilities):
 class ManifestProvider(ManifestCapabilities):
     """One provider: its surface, and what differs per model."""
 
-    id: str
+    name: str
     """Provider id."""
     display_name: str
     """Name for people."""
     kind: ProviderKind
     """What sort of server it is."""
-    reviewed: str | None
+    last_reviewed_on: str | None
     """Latest date on which a claim was checked."""
+    provider_status: EvidenceKind | Literal["unknown"]
+    """The best evidence for what is said of log-probabilities."""
     models: tuple[ManifestRule, ...]
     """Model rules in order."""
 
@@ -225,10 +242,11 @@ class CapabilityManifest(Model):
 def manifest_provider(provider: Provider, capabilities: Capabilities) -> ManifestProvider:
     """The manifest's entry for one provider."""
     return ManifestProvider(
-        id=provider.id,
+        name=provider.id,
         display_name=provider.display_name,
         kind=provider.kind,
-        reviewed=last_reviewed(capabilities),
+        last_reviewed_on=last_reviewed(capabilities),
+        provider_status=evidence_level(capabilities.claims.logprobs) or "unknown",
         models=tuple(ManifestRule(match=rule.match, **_public(capabilities, rule)) for rule in capabilities.rules),
         **_public(capabilities, None),
     )
@@ -238,7 +256,8 @@ def _public(capabilities: Capabilities, rule: ModelRule | None) -> dict[str, Any
     claims = capabilities.claims_for(rule, None)
     named: dict[str, Claim] = {name: getattr(claims, name) for name in CLAIM_NAMES}
     return {
-        "status": {name: claim.value for name, claim in named.items()},
+        "capabilities": {name: claim.value for name, claim in named.items()}
+        | {name: CapabilityStatus.UNKNOWN if key is None else named[key].value for name, key in PUBLIC_NAMES.items()},
         "requires": {name: claim.requires for name, claim in named.items() if claim.requires},
         "max_top_logprobs": _max_top(claims),
         "min_top_logprobs": claims.top_logprobs.min or 0,
@@ -254,6 +273,12 @@ def all_claims(capabilities: Capabilities) -> list[Claims]:
     """Every table of claims in one file: surface, wires, rules, wires of rules."""
     rules = [table for rule in capabilities.rules for table in (rule.claims, *rule.wires.values())]
     return [capabilities.claims, *capabilities.wires.values(), *rules]
+
+
+def evidence_level(claim: Claim) -> EvidenceKind | None:
+    """The most trusted kind of evidence that a claim has."""
+    found = {entry.kind for entry in claim.evidence}
+    return next((kind for kind in EvidenceKind if kind in found), None)
 
 
 def last_reviewed(capabilities: Capabilities) -> str | None:

@@ -21,14 +21,17 @@ def test_providers_are_listed_without_their_keys(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-value")
     result = invoke("providers")
     assert result.exit_code == 0
-    assert re.search(r"^ openai +OPENAI_API_KEY \(set\) ", result.stdout, re.MULTILINE)
-    assert re.search(r"^ anthropic +ANTHROPIC_API_KEY +no +no +- ", result.stdout, re.MULTILINE)
+    assert re.search(r"^ vllm +yes +yes +20 +yes +raw +captured", result.stdout, re.MULTILINE)
+    assert re.search(r"^ anthropic +no +no +- +no +unknown +documented", result.stdout, re.MULTILINE)
     listed = invoke("providers", "--json")
     rows = {row["id"]: row for row in json.loads(listed.stdout)}
     assert list(rows) == list(nxlog.Registry.default().ids)
     assert rows["openai"]["key_found"] is True
     assert rows["anthropic"]["key_found"] is False
-    assert "sk-secret-value" not in result.stdout + listed.stdout
+    assert (rows["vllm"]["distribution"], rows["vllm"]["evidence"]) == ("raw", "captured")
+    shown = invoke("capabilities", "openai")
+    assert "key OPENAI_API_KEY (set)\n" in shown.stdout
+    assert "sk-secret-value" not in result.stdout + listed.stdout + shown.stdout
 
 
 def test_capabilities_show_claims_limits_and_evidence() -> None:
@@ -37,6 +40,7 @@ def test_capabilities_show_claims_limits_and_evidence() -> None:
     assert result.stdout.startswith("vllm/some-model\n")
     assert re.search(r"streaming_logprobs +yes ", result.stdout)
     assert re.search(r"captured\s+20\d\d-\d\d", result.stdout)
+    assert re.search(r"^fixtures/vllm/chat_logprobs.yaml \(.*logprobs", result.stdout, re.MULTILINE)
     shown = json.loads(invoke("capabilities", "vllm/some-model", "--json").stdout)
     known = nxlog.Registry.default().capabilities("vllm", "some-model")
     assert shown["max_top_logprobs"] == known.max_top_logprobs

@@ -181,5 +181,5 @@ def registry() -> None:
     assert_type(known.supports_logprobs, bool)
     assert_type(known.max_top_logprobs, int | None)
     assert_type(known.claim("logprobs").note, str | None)
-    assert_type(nxlog.manifest(), CapabilityManifest)
+    assert_type(nxlog.capability_manifest(), CapabilityManifest)
     assert_type(Registry.default().ids, tuple[str, ...])
