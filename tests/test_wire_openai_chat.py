@@ -48,7 +48,6 @@ FIELDS = [
     ("presence_penalty", -1.0),
     ("frequency_penalty", 0.0),
     ("tools", [TOOL]),
-    ("tools", []),
     ("tool_choice", "required"),
     ("tool_choice", {"type": "function", "function": {"name": "tide"}}),
     ("response_format", {"type": "json_object"}),
@@ -287,7 +286,7 @@ def test_compact_keeps_alternatives_that_are_not_what_they_should_be(top: str) -
 
 def test_wires_are_found_by_name() -> None:
     assert get_wire("openai-chat").name == "openai-chat"
-    with pytest.raises(InvalidRequestError, match="one of openai-chat, anthropic-messages"):
+    with pytest.raises(InvalidRequestError, match="one of openai-chat, openai-completions"):
         get_wire("gopher")
 
 
@@ -307,3 +306,52 @@ def test_records_with_keys_of_the_servers_own_stay_lazy() -> None:
     assert bytes(token.raw_top_logprobs) == odd_spacing.encode()
     (alternative,) = token.top_logprobs
     assert (alternative.token, alternative.logprob, alternative.extra) == ("b", -2.0, {"rank": 2})
+
+
+FIREWORKS = {
+    "token": " sky",
+    "logprob": -0.5,
+    "sampling_logprob": -0.25,
+    "bytes": [32, 115, 107, 121],
+    "top_logprobs": [{"token": " sky", "logprob": -0.5, "token_id": 7}],
+    "token_id": 7,
+    "text_offset": 12,
+    "last_activation": "AAAA",
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_everything_in_a_record_of_fireworks_is_within_reach(*, stream: bool) -> None:
+    if stream:
+        decoder = WIRE.stream_decoder()
+        choice = {"delta": {"content": " sky"}, "logprobs": {"content": [FIREWORKS]}, "finish_reason": "stop"}
+        chunks = decoder.feed(b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n")
+        logprobs = accumulate([*chunks, *decoder.close()]).logprobs
+    else:
+        logprobs = WIRE.decode(reply(message={"content": " sky"}, logprobs={"content": [FIREWORKS]})).logprobs
+    (token,) = logprobs or ()
+    assert (token.token, token.logprob, token.bytes, token.token_id) == (" sky", -0.5, b" sky", 7)
+    assert token.extra == {"sampling_logprob": -0.25, "text_offset": 12, "last_activation": "AAAA"}
+    assert (token.top_logprobs[0].token_id, token.top_logprobs[0].extra) == (7, {})
+
+
+def test_offsets_in_columns_are_within_reach() -> None:
+    columns = {"tokens": ["a", "b"], "tokenLogprobs": [-1.0, -2.0], "textOffset": [0, 1]}
+    logprobs = WIRE.decode(reply(message={"content": "ab"}, logprobs=columns)).logprobs
+    assert [(token.token, token.extra) for token in logprobs or ()] == [
+        ("a", {"text_offset": 0}),
+        ("b", {"text_offset": 1}),
+    ]
+
+
+def test_text_in_place_of_token_is_no_extra() -> None:
+    record = {"id": 3, "text": "a", "logprob": -1.0, "special": False}
+    (token,) = WIRE.decode(reply(message={"content": "a"}, logprobs={"content": [record]})).logprobs or ()
+    assert (token.token, token.token_id, token.extra) == ("a", 3, {"special": False})
+
+
+def test_a_text_beside_a_token_stays_an_extra() -> None:
+    records = [{"token": "a", "text": "b", "logprob": -1.0}, {"token": "", "logprob": -2.0}]
+    first, second = WIRE.decode(reply(message={"content": "a"}, logprobs={"content": records})).logprobs or ()
+    assert (first.token, first.extra) == ("a", {"text": "b"})
+    assert (second.token, second.extra) == ("", {})

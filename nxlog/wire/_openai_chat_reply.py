@@ -1,7 +1,7 @@
 """What nxlog reads of an ``openai-chat`` reply or chunk; the rest stays reachable through ``ChatResponse.raw``.
 
-A reply is read by the strict structs, else by the loose ones (records with keys of the server's own), else by
-Python's tolerant JSON reader. Each gives the same ``Reply``.
+A reply is read by the strict structs, else by the loose ones (records with keys of the server's own, or in another
+format), else by Python's tolerant JSON reader. Each gives the same ``Reply``.
 """
 
 from __future__ import annotations
@@ -14,18 +14,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from nxlog._json import BROKEN, NULL, as_list, loads, raw_of
-from nxlog._records import TokenLogprob, decode_tokens
-from nxlog.logprobs import channels_from_object
+from nxlog.wire._column_records import decode_number
+from nxlog.wire._logprobs_value import Channels, decode_entries, is_number, sniff
 from nxlog.wire.base import not_the_shape
 
 NAME = "openai-chat"
-
-
-class Channels(Struct, gc=False):
-    content: list[TokenLogprob] | None = None
-    refusal: list[TokenLogprob] | None = None
-    reasoning_content: list[TokenLogprob] | None = None
-    reasoning: list[TokenLogprob] | None = None
 
 
 class Function(Struct, gc=False):
@@ -45,14 +38,19 @@ class Message(Struct, gc=False):
     reasoning_content: str | None = None
     reasoning: str | None = None
     tool_calls: list[ToolCallPart] | None = None
+    token_id: int | float | None = None
 
 
 class ReplyChoice(Struct, gc=False):
     index: int = 0
     message: Message | None = None
     delta: Message | None = None
+    text: str | None = None
     logprobs: Channels | None = None
     finish_reason: str | None = None
+    # Other places where servers put records. Anything but null there is for the loose reader.
+    reasoning_logprobs: None = None
+    log_probs: None = None
 
 
 class _PromptDetails(Struct, gc=False):
@@ -78,14 +76,21 @@ class Reply(Struct, gc=False):
     choices: list[ReplyChoice] | None = None
     usage: ReplyUsage | None = None
     error: Raw = NULL
+    token: None = None  # as above
 
 
 class _LooseChoice(Struct, gc=False):
     index: int = 0
     message: Message | None = None
     delta: Message | None = None
-    logprobs: dict[str, Raw] | None = None
+    text: str | None = None
     finish_reason: str | None = None
+    logprobs: Raw = NULL
+    log_probs: Raw = NULL
+    reasoning_logprobs: Raw = NULL
+    top_logprobs: Raw = NULL
+    token_ids: Raw = NULL
+    prompt_token_ids: Raw = NULL
 
 
 class _LooseReply(Struct, gc=False):
@@ -95,6 +100,7 @@ class _LooseReply(Struct, gc=False):
     choices: list[_LooseChoice] | None = None
     usage: ReplyUsage | None = None
     error: Raw = NULL
+    token: Raw = NULL
 
 
 _S = TypeVar("_S", bound=Struct)
@@ -113,56 +119,109 @@ def decode_reply(data: bytes) -> Reply:
         return _decode_strict(data)
     except msgspec.ValidationError:
         # Nearly always records with keys of the server's own, as Fireworks has them.
-        with contextlib.suppress(*BROKEN):
-            return _from_loose(_decode_loose(data))
+        return decode_loosely(data)
     except BROKEN:
-        pass
-    return _decode_tolerant(data)
+        return _decode_tolerantly(data, NAME)
+
+
+def decode_loosely(data: bytes, *, wire: str = NAME) -> Reply:
+    """The same where the strict reader is not worth a try: records come in whatever format the server likes.
+
+    Raises:
+        DecodeError: not a JSON object.
+    """
+    try:
+        reply = _decode_loose(data)
+    except BROKEN:
+        return _decode_tolerantly(data, wire)
+    return _from_loose(reply)
+
+
+def _decode_tolerantly(data: bytes, wire: str) -> Reply:
+    """The same for what msgspec refuses: NaN literals, wrong types, broken UTF-8."""
+    try:
+        value = loads(data)
+        if isinstance(value, dict):
+            return _from_loose(_from_object(cast("dict[str, Any]", value)))
+    except (ValueError, RecursionError) as problem:
+        raise not_the_shape(wire, data, f"not JSON ({problem})") from None
+    raise not_the_shape(wire, data, f"a {type(value).__name__} where an object belongs")
+
+
+def _from_object(reply: dict[str, Any]) -> _LooseReply:
+    choices = cast("list[object]", as_list(reply.get("choices")))
+    return _LooseReply(
+        id=_str(reply.get("id")),
+        model=_str(reply.get("model")),
+        created=_int(reply.get("created")),
+        choices=[_choice_from_object(cast("dict[str, Any]", item)) for item in choices if isinstance(item, dict)],
+        usage=_or_none(reply.get("usage"), ReplyUsage),
+        error=raw_of(reply.get("error")),
+        token=raw_of(reply.get("token")),
+    )
+
+
+def _choice_from_object(item: dict[str, Any]) -> _LooseChoice:
+    return _LooseChoice(
+        index=_int(item.get("index")) or 0,
+        message=_or_none(item.get("message"), Message),
+        delta=_or_none(item.get("delta"), Message),
+        text=_str(item.get("text")),
+        finish_reason=_str(item.get("finish_reason")),
+        logprobs=raw_of(item.get("logprobs")),
+        log_probs=raw_of(item.get("log_probs")),
+        reasoning_logprobs=raw_of(item.get("reasoning_logprobs")),
+        top_logprobs=raw_of(item.get("top_logprobs")),
+        token_ids=raw_of(item.get("token_ids")),
+        prompt_token_ids=raw_of(item.get("prompt_token_ids")),
+    )
+
+
+# -- records, wherever the server has put them -----------------------------------------------------------------------
 
 
 def _from_loose(reply: _LooseReply) -> Reply:
     choices = None if reply.choices is None else [_from_loose_choice(choice) for choice in reply.choices]
+    if choices is not None and len(choices) == 1 and choices[0].logprobs is None:
+        choices[0].logprobs = _beside_choices(reply.token)
     return Reply(reply.id, reply.model, reply.created, choices, reply.usage, reply.error)
 
 
+def _beside_choices(token: Raw) -> Channels | None:
+    """The record of a completion's chunk from Together: ``{id, text, logprob, special}``."""
+    records = [] if token == NULL else decode_entries(token)
+    return Channels(records) if any(record.logprob is not None for record in records) else None
+
+
 def _from_loose_choice(choice: _LooseChoice) -> ReplyChoice:
-    channels: Channels | None = None
-    if choice.logprobs is not None:
-        known = {name: raw for name, raw in choice.logprobs.items() if name in Channels.__struct_fields__}
-        channels = Channels(**{name: None if raw == NULL else decode_tokens(raw) for name, raw in known.items()})
-    return ReplyChoice(choice.index, choice.message, choice.delta, channels, choice.finish_reason)
-
-
-def _decode_tolerant(data: bytes) -> Reply:
-    """The same for what msgspec refuses: NaN literals, wrong types, broken UTF-8."""
-    try:
-        value = loads(data)
-    except (ValueError, RecursionError) as problem:
-        raise not_the_shape(NAME, data, f"not JSON ({problem})") from None
-    if not isinstance(value, dict):
-        raise not_the_shape(NAME, data, f"a {type(value).__name__} where an object belongs")
-    reply = cast("dict[str, Any]", value)
-    choices = cast("list[object]", as_list(reply.get("choices")))
-    return Reply(
-        id=_str(reply.get("id")),
-        model=_str(reply.get("model")),
-        created=_int(reply.get("created")),
-        choices=[_tolerant_choice(cast("dict[str, Any]", item)) for item in choices if isinstance(item, dict)],
-        usage=_or_none(reply.get("usage"), ReplyUsage),
-        error=raw_of(reply.get("error")),
-    )
-
-
-def _tolerant_choice(item: dict[str, Any]) -> ReplyChoice:
-    logprobs = item.get("logprobs")
-    channels = channels_from_object(cast("dict[str, Any]", logprobs)) if isinstance(logprobs, dict) else None
     return ReplyChoice(
-        index=_int(item.get("index")) or 0,
-        message=_or_none(item.get("message"), Message),
-        delta=_or_none(item.get("delta"), Message),
-        logprobs=None if channels is None else Channels(**channels),
-        finish_reason=_str(item.get("finish_reason")),
+        index=choice.index,
+        message=choice.message,
+        delta=choice.delta,
+        text=choice.text,
+        finish_reason=choice.finish_reason,
+        logprobs=_channels(choice),
     )
+
+
+def _channels(choice: _LooseChoice) -> Channels | None:
+    value = choice.log_probs if choice.logprobs == NULL else choice.logprobs
+    if choice.delta is not None and is_number(value):
+        # Together's chunk of a chat: the logprob of the one token that the chunk carries.
+        text = choice.delta.content if isinstance(choice.delta.content, str) else ""
+        found = decode_number(value, token=text, token_id=choice.delta.token_id, top_logprobs=choice.top_logprobs)
+        channels: Channels | None = Channels(found)
+    else:
+        channels = sniff(value, ids=choice.token_ids, prompt_ids=choice.prompt_token_ids)
+    reasoning = sniff(choice.reasoning_logprobs)
+    if reasoning is None:
+        return channels
+    channels = channels or Channels()
+    channels.reasoning = channels.reasoning or reasoning.content or reasoning.reasoning_content or reasoning.reasoning
+    return channels
+
+
+# -- values of a wrong type ------------------------------------------------------------------------------------------
 
 
 def _or_none(value: object, kind: type[_S]) -> _S | None:

@@ -16,7 +16,6 @@ from nxlog.request import FunctionCall, ToolCall
 from nxlog.response import ChatResponse, Choice, StreamChunk, ToolCallDelta, Usage, with_body
 from nxlog.wire._openai_chat_reply import (
     NAME,
-    Channels,
     Function,
     Message,
     Reply,
@@ -30,9 +29,10 @@ from nxlog.wire.errors import event_error
 from nxlog.wire.sse import EventSplitter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from nxlog.request import ChatRequest
+    from nxlog.wire._logprobs_value import Channels
     from nxlog.wire.base import StreamDecoder
 
 _PLAIN_FIELDS = (
@@ -46,15 +46,13 @@ _PLAIN_FIELDS = (
     "frequency_penalty",
     "tool_choice",
     "reasoning_effort",
-    "logprobs",
-    "top_logprobs",
 )
 
 
 class OpenAIChat:
-    """The wire; it has no state."""
+    """The wire; it has no state. Two others differ from it in how they ask for logprobs."""
 
-    name = NAME
+    name: str = NAME
     lacks: frozenset[str] = frozenset()
 
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:
@@ -63,24 +61,22 @@ class OpenAIChat:
             "model": model,
             "messages": [message.model_dump(exclude_none=True) for message in request.messages],
         }
-        for name in _PLAIN_FIELDS:
-            value = getattr(request, name)
-            if value is not None and (key := spelling.get(name, name)):
-                body[key] = value
+        body |= spelled(request, _PLAIN_FIELDS, spelling) | self._logprobs(request, spelling)
         if request.tools is not None:
             body["tools"] = [tool.model_dump(exclude_none=True) for tool in request.tools]
         if request.response_format is not None:
             body["response_format"] = request.response_format.model_dump(exclude_none=True, by_alias=True)
         if stream:
-            body["stream"] = True
-            # Without it most servers count nothing in a stream, and lost records could not be noticed.
-            if spelling.get("stream_options", "stream_options"):
-                body["stream_options"] = {"include_usage": True}
+            body |= stream_fields(spelling)
         return encode_body(body, request.provider_options)
+
+    def _logprobs(self, request: ChatRequest, spelling: Mapping[str, str]) -> dict[str, Any]:
+        """How the request asks for them."""
+        return spelled(request, ("logprobs", "top_logprobs"), spelling)
 
     def decode(self, body: bytes) -> ChatResponse:
         """The reply."""
-        reply = decode_reply(body)
+        reply = self._read(body)
         _raise_error_object(reply, body)
         if not reply.choices:
             raise not_the_shape(self.name, body, "it has no choices")
@@ -97,7 +93,25 @@ class OpenAIChat:
 
     def stream_decoder(self) -> StreamDecoder:
         """A decoder for one streamed reply."""
-        return _Decoder()
+        return _Decoder(self._read)
+
+    def _read(self, data: bytes) -> Reply:
+        """A reply or chunk."""
+        return decode_reply(data)
+
+
+def spelled(request: ChatRequest, names: Iterable[str], spelling: Mapping[str, str]) -> dict[str, Any]:
+    """Those of the fields that are given, under the provider's names for them."""
+    given = ((spelling.get(name, name), getattr(request, name)) for name in names)
+    return {key: value for key, value in given if key and value is not None}
+
+
+def stream_fields(spelling: Mapping[str, str]) -> dict[str, Any]:
+    """How a request asks for a stream."""
+    if not spelling.get("stream_options", "stream_options"):
+        return {"stream": True}
+    # Without it most servers count nothing in a stream, and lost records could not be noticed.
+    return {"stream": True, "stream_options": {"include_usage": True}}
 
 
 _T = TypeVar("_T", LogprobsData, StreamLogprobsDelta)
@@ -125,13 +139,18 @@ def _choice(choice: ReplyChoice) -> Choice:
     message = choice.message or Message()
     return Choice(
         index=choice.index,
-        text=_text(message.content),
+        text=_text(message.content) or choice.text or "",
         refusal=message.refusal,
         reasoning=message.reasoning_content or message.reasoning or None,
         tool_calls=[_tool_call(i, call) for i, call in enumerate(message.tool_calls or ())],
-        finish_reason=choice.finish_reason,
+        finish_reason=_finish_reason(choice),
         logprobs=_channels(choice.logprobs, LogprobsData),
     )
+
+
+def _finish_reason(choice: ReplyChoice) -> str | None:
+    # Together's word and that of older TGI for a token that ends the turn.
+    return "stop" if choice.finish_reason in {"eos", "eos_token"} else choice.finish_reason
 
 
 def _tool_call(position: int, call: ToolCallPart) -> ToolCall:
@@ -174,7 +193,8 @@ def _usage(usage: ReplyUsage | None) -> Usage | None:
 class _Decoder:
     """Chunks from events. The stream is whole when ``[DONE]`` came or every choice has ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[bytes], Reply]) -> None:
+        self._read = read
         self._events = EventSplitter()
         self._done = False
         self._open: set[int] = set()
@@ -203,7 +223,7 @@ class _Decoder:
         if payload.strip() == b"[DONE]":
             self._done = True
             return
-        reply = decode_reply(payload)
+        reply = self._read(payload)
         if not reply.choices:
             _raise_error_object(reply, payload)
             if reply.usage is not None:
@@ -223,10 +243,10 @@ class _Decoder:
         elif choice.index not in self._ended:
             self._open.add(choice.index)
         return StreamChunk(
-            delta=_text(delta.content),
+            delta=_text(delta.content) or choice.text or "",
             index=choice.index,
             logprobs=_channels(choice.logprobs, StreamLogprobsDelta),
-            finish_reason=choice.finish_reason,
+            finish_reason=_finish_reason(choice),
             usage=usage,
             reasoning_delta=delta.reasoning_content or delta.reasoning or None,
             refusal_delta=delta.refusal or None,
