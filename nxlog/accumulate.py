@@ -66,6 +66,7 @@ def _only_usage(chunk: StreamChunk) -> bool:
     return chunk.usage is not None and not (
         chunk.delta
         or chunk.logprobs
+        or chunk.closing_logprobs
         or chunk.finish_reason
         or chunk.reasoning_delta
         or chunk.refusal_delta
@@ -101,6 +102,8 @@ class _Choice:
             self.finish_reason = chunk.finish_reason
         if chunk.logprobs is not None:
             self._add_records(chunk.logprobs)
+        if chunk.closing_logprobs is not None:
+            self._replace_records(chunk.closing_logprobs)
         for delta in chunk.tool_call_deltas:
             self._call(delta).add(delta)
 
@@ -117,6 +120,12 @@ class _Choice:
             part = delta.channel(name)
             if part:
                 self.records.setdefault(name, []).extend(part)
+
+    def _replace_records(self, whole: LogprobsData) -> None:
+        for name in CHANNELS:
+            part = whole.channel(name)
+            if part:
+                self.records[name] = list(part)
 
     def build(self, index: int) -> Choice:
         # Copies, because the lists may still grow.

@@ -158,6 +158,8 @@ class StreamChunk(msgspec.Struct, frozen=True):
         reasoning_delta: text added to the reasoning.
         refusal_delta: text added to the refusal.
         tool_call_deltas: pieces of tool calls.
+        closing_logprobs: all token records of the choice once more, where the server repeats them at the end with more
+            than its chunks had (bytes, or records left out). They are no further tokens; ``response`` has them.
         id: the server's id of the reply.
         model: the model that serves the request.
         created: Unix time in seconds.
@@ -171,6 +173,7 @@ class StreamChunk(msgspec.Struct, frozen=True):
     reasoning_delta: str | None = None
     refusal_delta: str | None = None
     tool_call_deltas: tuple[ToolCallDelta, ...] = ()
+    closing_logprobs: LogprobsData | None = None
     id: str | None = None
     model: str | None = None
     created: int | None = None
@@ -187,7 +190,7 @@ class StreamChunk(msgspec.Struct, frozen=True):
             value = getattr(self, name)
             if value is None or value == ():
                 continue
-            if isinstance(value, StreamLogprobsDelta):
+            if isinstance(value, StreamLogprobsDelta | LogprobsData):
                 value = value.model_dump()
             elif isinstance(value, Usage):
                 value = value.model_dump(exclude_none=True)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nxlog.accumulate import Accumulator, accumulate
-from nxlog.logprobs import StreamLogprobsDelta, TokenLogprob
+from nxlog.logprobs import LogprobsData, StreamLogprobsDelta, TokenLogprob
 from nxlog.request import FunctionCall, ToolCall
 from nxlog.response import ChatResponse, StreamChunk, ToolCallDelta, Usage
 
@@ -53,6 +53,22 @@ def test_records_without_text_are_kept_b21() -> None:
     reply = accumulate([StreamChunk("", logprobs=records("a", "b")), StreamChunk("", logprobs=records("<eos>"))])
     assert reply.text == ""
     assert texts(reply.logprobs) == ["a", "b", "<eos>"]
+
+
+def test_closing_records_take_the_place_of_those_before() -> None:
+    whole = LogprobsData([TokenLogprob.build(text, -0.5, bytes=text.encode()) for text in ("a", "b", "c")])
+    usage = Usage(completion_tokens=3)
+    chunks = [
+        StreamChunk("a", logprobs=records("a")),
+        StreamChunk("c", logprobs=records("c", reasoning=[token("h")])),
+        StreamChunk(closing_logprobs=whole, usage=usage),
+    ]
+    found = accumulate(chunks).logprobs
+    assert found is not None
+    assert [record.bytes for record in found] == [b"a", b"b", b"c"]
+    assert texts(found.reasoning) == ["h"]
+    # A later record still follows.
+    assert texts(accumulate([*chunks, StreamChunk(logprobs=records("d"))]).logprobs) == ["a", "b", "c", "d"]
 
 
 def test_no_records_are_none_b22() -> None:

@@ -151,6 +151,7 @@ CHUNK = StreamChunk(
     reasoning_delta="r",
     refusal_delta="n",
     tool_call_deltas=(ToolCallDelta(0, id="c1", name="look", arguments="{"), ToolCallDelta(0, arguments="}")),
+    closing_logprobs=LogprobsData([TOKEN]),
     id="r1",
     model="m",
     created=1,
@@ -167,6 +168,7 @@ def test_chunk_dump() -> None:
     dumped = CHUNK.model_dump()
     assert set(dumped) == set(StreamChunk.__struct_fields__)
     assert dumped["logprobs"]["content"][0]["top_logprobs"][0]["logprob"] == "-Infinity"
+    assert dumped["closing_logprobs"] == dumped["logprobs"]
     assert dumped["usage"] == {"completion_tokens": 2}
     assert dumped["tool_call_deltas"] == [
         {"index": 0, "id": "c1", "name": "look", "arguments": "{"},
