@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, assert_type
 
 import nxlog
@@ -129,6 +129,16 @@ def streams(client: Client, request: ChatRequest) -> ChatResponse:
             chunks.append(chunk)
         assert_type(stream.response, ChatResponse)
     return accumulate(chunks)
+
+
+async def atoken() -> str:
+    return "token"
+
+
+def callbacks(provide: Callable[[], str]) -> None:
+    assert_type(Client(provider="openai", api_key=provide), Client)
+    assert_type(AsyncClient(provider="openai", api_key=provide), AsyncClient)
+    assert_type(AsyncClient(provider="openai", api_key=atoken), AsyncClient)
 
 
 async def asynchronous(request: ChatRequest) -> None:
