@@ -34,7 +34,8 @@ from nxlog.registry import (
     Requirement,
 )
 from nxlog.registry.__main__ import main
-from nxlog.registry.compile import DATA_PATH, MATRIX_PATH, evidence_of, stale
+from nxlog.registry.capabilities import evidence_of
+from nxlog.registry.compile import DATA_PATH, MATRIX_PATH, README_PATH, stale
 
 ROOT = Path(__file__).parents[1]
 SOURCE = {"kind": "documented", "url": "https://example.org/docs", "checked": "2026-11-21"}
@@ -53,7 +54,7 @@ def project(tmp_path: Path) -> Path:
     """A copy of the files that the compiler reads and writes."""
     for folder in ("providers", "capabilities", "fixtures"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
-    for path in (DATA_PATH, MATRIX_PATH):
+    for path in (DATA_PATH, MATRIX_PATH, README_PATH):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, tmp_path / path)
     return tmp_path
@@ -606,6 +607,19 @@ def test_stale_check_sees_a_changed_file(project: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out.split() == ["stale", DATA_PATH, "stale", MATRIX_PATH]
     assert main(["--root", str(project)]) == 0
     assert main(["--root", str(project), "--check"]) == 0
+
+
+def test_readme_is_checked_too(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    readme = project / README_PATH
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(text.replace("**none**: ", "**none**: nobody, "), encoding="utf-8")
+    assert main(["--root", str(project), "--check"]) == 1
+    assert capsys.readouterr().out.split() == ["stale", README_PATH]
+    assert main(["--root", str(project)]) == 0
+    assert readme.read_text(encoding="utf-8") == text
+    readme.write_text(text.replace("<!-- end -->", ""), encoding="utf-8")
+    assert main(["--root", str(project), "--check"]) == 1
+    assert "belongs between" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,14 @@ from nxlog.registry.claims import (
     Model,
     Posture,
     Requirement,
+    Trait,
 )
 from nxlog.registry.models import ProviderKind  # noqa: TC001 - pydantic reads the annotation
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nxlog.registry.claims import Evidence
     from nxlog.registry.models import Capabilities, ModelRule, Provider
 
 MANIFEST_VERSION: Literal["capability-manifest-v2"] = "capability-manifest-v2"
@@ -275,19 +279,19 @@ def all_claims(capabilities: Capabilities) -> list[Claims]:
     return [capabilities.claims, *capabilities.wires.values(), *rules]
 
 
-def evidence_level(claim: Claim) -> EvidenceKind | None:
+def evidence_level(claim: Claim | Trait[Any]) -> EvidenceKind | None:
     """The most trusted kind of evidence that a claim has."""
     found = {entry.kind for entry in claim.evidence}
     return next((kind for kind in EvidenceKind if kind in found), None)
 
 
+def evidence_of(capabilities: Capabilities) -> Iterator[Evidence]:
+    """Every evidence entry of a file, once for each claim that rests on it."""
+    for table in all_claims(capabilities):
+        for name in table.model_fields_set:
+            yield from getattr(table, name).evidence
+
+
 def last_reviewed(capabilities: Capabilities) -> str | None:
     """The latest date on which a claim of the file was checked."""
-    dates = {
-        entry.checked
-        for claims in all_claims(capabilities)
-        for name in claims.model_fields_set
-        for entry in getattr(claims, name).evidence
-        if entry.checked
-    }
-    return max(dates, default=None)
+    return max((entry.checked for entry in evidence_of(capabilities) if entry.checked), default=None)

@@ -13,12 +13,11 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 from nxlog.errors import RegistryError
-from nxlog.registry import claims, models
-from nxlog.registry.capabilities import all_claims
-from nxlog.registry.claims import Evidence, EvidenceKind
+from nxlog.registry import claims, matrix, models
+from nxlog.registry.capabilities import evidence_of
+from nxlog.registry.claims import EvidenceKind
 from nxlog.registry.files import read_directory
 from nxlog.registry.lookup import Registry, from_raw
-from nxlog.registry.matrix import render
 from nxlog.registry.models import Capabilities, ProviderFile
 
 if TYPE_CHECKING:
@@ -32,6 +31,8 @@ WRITER = "python -m nxlog.registry"
 
 DATA_PATH = "nxlog/registry/data.json"
 MATRIX_PATH = "docs/providers.md"
+README_PATH = "README.md"
+BEGIN, END = f"<!-- written by {WRITER} -->", "<!-- end -->"
 PROVIDERS_SCHEMA_PATH = "providers/.schema.json"
 CAPABILITIES_SCHEMA_PATH = "capabilities/.schema.json"
 
@@ -54,12 +55,23 @@ def outputs(root: Path) -> dict[str, str]:
         "providers": dict(sorted(providers.items())),
         "capabilities": dict(sorted(capabilities.items())),
     }
-    return {
+    made = {
         DATA_PATH: _json(data),
         PROVIDERS_SCHEMA_PATH: _json(_schema(ProviderFile.model_json_schema(), "ProviderFile")),
         CAPABILITIES_SCHEMA_PATH: _json(_capabilities_schema()),
-        MATRIX_PATH: render(from_raw(providers, capabilities, aliases, origin=str(root)), WRITER),
+        MATRIX_PATH: matrix.page(registry, WRITER),
     }
+    readme = _read(root / README_PATH)
+    return made if readme is None else made | {README_PATH: _with_block(readme, matrix.summary(registry))}
+
+
+def _with_block(readme: str, summary: str) -> str:
+    """The README with the summary between its two marks."""
+    head, begin, rest = readme.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise RegistryError(f"{README_PATH}: the summary of the providers belongs between {BEGIN!r} and {END!r}")
+    return f"{head}{begin}\n{summary}{end}{tail}"
 
 
 def stale(root: Path) -> list[str]:
@@ -77,13 +89,6 @@ def write(root: Path) -> list[str]:
             target.write_text(text, encoding="utf-8", newline="\n")
             changed.append(path)
     return changed
-
-
-def evidence_of(capabilities: Capabilities) -> Iterator[Evidence]:
-    """Every evidence entry of a file."""
-    for table in all_claims(capabilities):
-        for name in table.model_fields_set:
-            yield from getattr(table, name).evidence
 
 
 def _read(path: Path) -> str | None:
@@ -120,7 +125,7 @@ def _check_files(root: Path, registry: Registry, capabilities: dict[str, Raw]) -
         for entry in evidence_of(found):
             if entry.kind is EvidenceKind.ASSERTED:
                 raise RegistryError(f"capabilities/{id_}.toml: nobody's word is evidence in the built-in data")
-            if entry.kind is EvidenceKind.CAPTURED and not (root / str(entry.ref)).is_file():
+            if entry.ref is not None and not (root / entry.ref).is_file():
                 raise RegistryError(f"capabilities/{id_}.toml: {entry.ref} does not exist")
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
-from nxlog.registry.capabilities import last_reviewed
-from nxlog.registry.claims import CLAIM_NAMES, TRAIT_NAMES, Claim, Claims
+from nxlog.registry.capabilities import all_claims, evidence_level, last_reviewed
+from nxlog.registry.claims import CLAIM_NAMES, TRAIT_NAMES, CapabilityStatus, Claim, Claims, EvidenceKind, Trait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +18,7 @@ _OVERVIEW = ("logprobs", "streaming_logprobs", "top_logprobs", "token_ids", "pro
 _WORD = {None: "unknown", True: "yes", False: "no"}
 
 
-def render(registry: Registry, writer: str) -> str:
+def page(registry: Registry, writer: str) -> str:
     """The whole page."""
     return "\n".join(_page(registry, writer)) + "\n"
 
@@ -31,9 +32,63 @@ def _page(registry: Registry, writer: str) -> Iterator[str]:
     yield "`capabilities/<id>.toml`. Only *yes* and *partial* count as supported."
     yield ""
     yield from _overview(registry)
+    yield ""
+    yield from _counts(registry)
     for provider in registry:
         yield ""
         yield from _section(provider, registry.claims(provider.id))
+
+
+def summary(registry: Registry) -> str:
+    """Which provider gives log-probabilities, in a few lines for the README."""
+    groups: dict[str, list[str]] = {title: [] for title in _GROUPS.values()}
+    for provider in registry:
+        claims = registry.claims(provider.id).claims
+        key = (claims.logprobs.value, claims.streaming_logprobs.value)
+        groups[_GROUPS.get(key) or _GROUPS[claims.logprobs.value, None]].append(provider.id)
+    lines = [f"- {title}: {', '.join(ids)}" for title, ids in groups.items() if ids]
+    counted = Counter(kind for kind, _ in _strongest(registry))
+    total, kinds = sum(counted.values()), _counted(counted)
+    return "\n".join([*lines, "", f"{len(registry.ids)} providers, {total} claims with evidence ({kinds}).", ""])
+
+
+_YES, _NO, _PARTIAL, _UNKNOWN = CapabilityStatus
+_GROUPS: dict[tuple[CapabilityStatus, CapabilityStatus | None], str] = {
+    (_YES, _YES): "**whole and streamed**",
+    (_YES, None): "**whole replies**; streams lose some, have none, or are not known",
+    (_PARTIAL, None): "**some models or modes**",
+    (_NO, None): "**none**",
+    (_UNKNOWN, None): "**not known**: asked for, and checked in the reply",
+}
+
+
+def _strongest(registry: Registry) -> Iterator[tuple[EvidenceKind, Claim | Trait[Any]]]:
+    """Every claim that is not unknown, with the most trusted kind of its evidence."""
+    for provider in registry:
+        for table in all_claims(registry.claims(provider.id)):
+            for name in table.model_fields_set:
+                claim = getattr(table, name)
+                if (kind := evidence_level(claim)) is not None and claim.value != "unknown":
+                    yield kind, claim
+
+
+def _counted(counted: Counter[EvidenceKind]) -> str:
+    return ", ".join(f"{counted[kind]} {kind.value.replace('_', ' ')}" for kind in EvidenceKind if counted[kind])
+
+
+def _counts(registry: Registry) -> Iterator[str]:
+    """How many claims rest on what, each counted by its most trusted evidence."""
+    yield "Claims by their best evidence (unknown ones have none):"
+    yield ""
+    counted = Counter((kind, str(claim.value)) for kind, claim in _strongest(registry))
+    values = (_YES, _PARTIAL, _NO)
+    yield _row("evidence", *values, "properties", "all")
+    yield _row(*["---"] * 6)
+    for kind in EvidenceKind:
+        total = sum(count for (found, _), count in counted.items() if found is kind)
+        if total:
+            each = [counted[kind, value] for value in values]
+            yield _row(kind.value.replace("_", " "), *map(str, (*each, total - sum(each), total)))
 
 
 def _overview(registry: Registry) -> Iterator[str]:
