@@ -241,6 +241,9 @@ def adapt_response_format(case: Case) -> Findings:
         return NOTHING
     if wanted.type == "text":
         return {"response_format": None}, []  # text is what comes anyway
+    if "system_messages" in case.lacks:
+        problem = (WarningCode.UNSUPPORTED, "the wire format has no field for it, and no place for words about it")
+        return drop(case, "response_format", problem, WARNING)
     if wanted.type == "json_object":
         return _ask_in_words(case, wanted, INFO)
     if obstacle(case, "json_mode") is not None:
@@ -263,6 +266,11 @@ _CLAIM_OF_FORMAT = {"text": "json_mode", "json_object": "json_mode", "json_schem
 
 
 def _ask_in_words(case: Case, wanted: ResponseFormat, severity: WarningSeverity) -> Findings:
+    if "system_messages" in case.lacks or not case.capabilities.supports_system_messages:
+        # A text that is completed is nobody to be asked.
+        message = f"{wanted.type} is not supported, and there is no place to ask for it in words" + DROPPED
+        warning = case.warn("response_format", WarningCode.UNSUPPORTED, WARNING, message, requested=wanted.type)
+        return {"response_format": None}, [warning]
     text = "Answer with one JSON value only, without any other text."
     if wanted.json_schema is not None:
         schema = json.dumps(wanted.json_schema.json_schema, ensure_ascii=False)

@@ -345,3 +345,11 @@ def test_formats_that_are_there_pass(wanted: dict[str, Any]) -> None:
 
 def test_text_is_what_comes_anyway() -> None:
     assert adapt(request(response_format={"type": "text"}), at("anthropic")) == (request(), [])
+
+
+def test_json_is_not_asked_for_in_words_where_nobody_reads_instructions() -> None:
+    asked = request(response_format={"type": "json_object"})
+    lacks = frozenset({"json_mode", "json_schema", "system_messages"})
+    sent, found = adapt(asked, made(), lacks=lacks)
+    assert (sent.response_format, sent.messages) == (None, asked.messages)
+    assert brief(found) == [("response_format", "unsupported", "warning")]
