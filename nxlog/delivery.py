@@ -28,12 +28,16 @@ ROUNDING = 1e-6
 """A logprob of a certain token may come out a little above 0 in single precision."""
 
 
+_Plain = Annotated[float, msgspec.Meta(gt=MASKED_AT)] | None
+
+
 class _Value(msgspec.Struct, gc=False):
     # Decoding nothing but the values costs less than searching the text for sentinels, and misses none.
-    logprob: Annotated[float, msgspec.Meta(gt=MASKED_AT)] | None = None
+    logprob: _Plain = None
 
 
-_decode_values = msgspec.json.Decoder(list[_Value] | None).decode
+# Of records that are objects, or arrays as SGLang has them.
+_decode_values = msgspec.json.Decoder(list[_Value | tuple[_Plain, int, str | None]] | None).decode
 
 
 def check_delivery(sent: ChatRequest, response: ChatResponse) -> list[ParameterWarning]:
@@ -153,7 +157,8 @@ def _alternatives(records: list[TokenLogprob], sent: ChatRequest) -> Iterator[Pa
     masked = 0
     for token in records:
         count, hidden = _count_and_masked(token)
-        counts.append(count)
+        # The first token of an echoed prompt follows nothing, so it has neither a value nor alternatives.
+        counts += [count] if count or token.logprob is not None else []
         masked += hidden
     yield from _fewer_alternatives(counts, sent)
     if masked:
@@ -170,7 +175,7 @@ def _count_and_masked(token: TokenLogprob) -> tuple[int, int]:
 
 
 def _fewer_alternatives(counts: list[int], sent: ChatRequest) -> Iterator[ParameterWarning]:
-    asked, least = sent.top_logprobs or 0, min(counts)
+    asked, least = sent.top_logprobs or 0, min(counts, default=sent.top_logprobs or 0)
     if least >= asked:
         return
     short = sum(count < asked for count in counts)

@@ -321,3 +321,10 @@ def test_all_masked_is_not_degenerate_too() -> None:
     assert brief(found) == [("logprobs", "masked", "warning")]
     for warning in found:
         assert ParameterWarning.model_validate_json(warning.model_dump_json()) == warning
+
+
+def test_the_first_token_of_an_echoed_prompt_has_no_alternatives() -> None:
+    tops = [TopLogprob.build("b", -1.0), TopLogprob.build("c", -2.0)]
+    records = [token(None), TokenLogprob.build("a", -1.0, top_logprobs=tops)]
+    found = check_delivery(asked(top_logprobs=2), reply(records))
+    assert brief(found) == [("logprobs", "missing_value", "warning")]

@@ -337,6 +337,14 @@ def test_words_join_the_system_message_there_is() -> None:
     assert sent.messages[0].text.startswith("Be brief.\n\nAnswer with one JSON value")
 
 
+def test_words_need_a_place() -> None:
+    """A wire that completes one text has no system message in which JSON could be asked for."""
+    lacks = frozenset({"system_messages", "json_mode", "json_schema"})
+    sent, found = adapt(request(response_format=JSON_SCHEMA), at("vllm"), lacks=lacks)
+    assert sent == request()
+    assert brief(found) == [("response_format", "unsupported", "warning")]
+
+
 @pytest.mark.parametrize("wanted", [{"type": "json_object"}, JSON_SCHEMA, {"type": "text"}])
 def test_formats_that_are_there_pass(wanted: dict[str, Any]) -> None:
     asked = request(response_format=wanted)
