@@ -618,7 +618,7 @@ def test_readme_is_checked_too(project: Path, capsys: pytest.CaptureFixture[str]
     assert main(["--root", str(project)]) == 0
     assert readme.read_text(encoding="utf-8") == text
     readme.write_text(text.replace("<!-- end -->", ""), encoding="utf-8")
-    assert main(["--root", str(project), "--check"]) == 1
+    assert main(["--root", str(project), "--check"]) == 2
     assert "belongs between" in "".join(capsys.readouterr())
 
 
