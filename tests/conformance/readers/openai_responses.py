@@ -10,20 +10,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _INCLUDE = "message.output_text.logprobs"
-_DELTAS = {"response.output_text.delta": "content", "response.refusal.delta": "refusal"}
+_DELTAS = {
+    "response.output_text.delta": "content",
+    "response.refusal.delta": "refusal",
+    "response.reasoning_text.delta": "reasoning",
+    "response.reasoning_summary_text.delta": "reasoning",
+}
+_ENDS = {"response.completed", "response.incomplete"}
 
 
 def parts(event: Json) -> Iterator[Part]:
+    kind = event.get("type", "")
     if "output" in event:
         for item in event["output"]:
             for part in item.get("content") or ():
                 yield _text(part, part.get("text") or "")
             if item.get("type") == "function_call":
                 yield Part(own=item, tool_calls=True)
-    elif event.get("type") in _DELTAS:
-        yield _text(event, event["delta"], _DELTAS[event["type"]])
-    elif event.get("type", "").startswith("response.function_call_arguments"):
+        yield _end(event)
+    elif kind in _DELTAS:
+        yield _text(event, event["delta"], _DELTAS[kind])
+    elif kind.startswith("response.function_call_arguments"):
         yield Part(own=event, tool_calls=True)
+    elif kind in _ENDS:
+        yield _end(event["response"])
+
+
+def _end(response: Json) -> Part:
+    why = table(response.get("incomplete_details")).get("reason")
+    return Part(own=response, ending="length" if why == "max_output_tokens" else why or "stop")
 
 
 def _text(own: Json, text: str, key: str = "content") -> Part:
