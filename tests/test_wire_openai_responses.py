@@ -1,6 +1,6 @@
 """``openai-responses``: what is sent.
 
-Real here: the wire's encoder. That servers take it so is shown by the recordings, whose requests it reproduces.
+Real here: the wire's encoder. That the shapes are those servers take is shown by the recordings.
 """
 
 from __future__ import annotations
