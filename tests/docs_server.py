@@ -47,7 +47,7 @@ class DocsServer:
                     self.send_error(500, "no recording")
                     return
                 outer.served.append((provider, case.name))
-                content = case.reply.encode()
+                content = case.reply
                 self.send_response(case.status)
                 streamed = case.stream and case.status == 200
                 self.send_header("content-type", "text/event-stream" if streamed else "application/json")
