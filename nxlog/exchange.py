@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 class Credential(Protocol):
     """What authenticates a request and is not known before it is sent: a token that expires, a signature."""
 
+    @property
+    def exact(self) -> bool:
+        """Whether the headers are good for exactly this URL, down to its spelling."""
+        ...
+
     def headers(self, request: HttpRequest) -> Mapping[str, str]:
         """Headers for one attempt; may block."""
         ...

@@ -31,6 +31,8 @@ class AwsSource(RefreshingSource):
         default: the region where the host says none; botocore's configuration comes after it.
     """
 
+    exact = True
+
     def __init__(self, service: str, *, region: str | None, default: str | None) -> None:
         super().__init__()
         self._service = service

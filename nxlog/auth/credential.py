@@ -35,6 +35,8 @@ class Source(ABC):
 
     renewable: bool = False
     """Whether asking again after a 401 can help."""
+    exact: bool = False
+    """Whether a grant is good for exactly the URL it was asked for."""
 
     @abstractmethod
     def grant(self, request: HttpRequest) -> Grant:
@@ -100,6 +102,11 @@ class CallCredential:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._grants: list[Grant] = []
+
+    @property
+    def exact(self) -> bool:
+        """Whether the headers are good for exactly the URL they are asked for."""
+        return self._source.exact
 
     def headers(self, request: HttpRequest) -> Mapping[str, str]:
         """What an attempt carries; may block."""

@@ -169,6 +169,22 @@ def import_httpx_aiohttp() -> Any:
     return httpx_aiohttp
 
 
+def check_spelling(url: str) -> None:
+    """Refuse a URL that aiohttp would send in another spelling: ``%3A`` as a colon.
+
+    Raises:
+        InvalidRequestError: it would, and then a signature does not hold.
+    """
+    import yarl  # noqa: PLC0415 - comes with aiohttp
+
+    if str(yarl.URL(url)) != url:
+        raise InvalidRequestError(
+            'http_client="aiohttp" would change the escapes in the path, and the signature would not hold; '
+            "leave http_client out",
+            param="http_client",
+        )
+
+
 def _bad_proxy(scheme: str) -> InvalidRequestError:
     # The value is not shown: a proxy URL often holds a password.
     return InvalidRequestError(

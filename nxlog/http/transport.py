@@ -22,6 +22,7 @@ from nxlog.http.errors import Place, expired, mapped
 from nxlog.http.origin import (
     aiohttp_transport,
     async_transport,
+    check_spelling,
     import_httpx_aiohttp,
     sync_transport,
 )
@@ -312,6 +313,7 @@ class AsyncTransport:
         self._limit = _count("max_response_bytes", max_response_bytes)
         connections = _count("max_connections", max_connections)
         self._source: AsyncPool | AsyncClientSource
+        self._respells = http_client == "aiohttp"
         if http_client is None:
             self._source = AsyncPool(async_transport, max_connections=connections)
         elif http_client == "aiohttp":
@@ -335,6 +337,8 @@ class AsyncTransport:
         """Send and return when the head of the response is here; close what you get."""
         if request.credential is not None:
             deadline = self.timeout.deadline() if deadline is None else deadline
+            if self._respells and request.credential.exact:
+                check_spelling(request.url)
             request = await _Exchange(request, self.timeout, deadline).in_time(request.aauthorized)
         exchange = _Exchange(request, self.timeout, deadline)
         with mapped(exchange.place):

@@ -11,13 +11,35 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import botocore.exceptions
 import botocore.session
+import httpx
 import pytest
 
-from nxlog import AuthenticationError, Client, ConnectError, InvalidRequestError, MissingKeyError, NxlogError
+from nxlog import (
+    AsyncClient,
+    AuthenticationError,
+    Client,
+    ConnectError,
+    InvalidRequestError,
+    MissingKeyError,
+    NxlogError,
+)
 from nxlog.auth.aws import region_in
-from tests.auth.asking import AUTHS, MODES, REPLY, REQUEST, STREAMED, ask, ask_sync, registry_of, sent
+from tests.auth.asking import (
+    ASYNC_MODES,
+    AUTHS,
+    MODES,
+    REPLY,
+    REQUEST,
+    STREAMED,
+    ask,
+    ask_async,
+    ask_sync,
+    registry_of,
+    sent,
+)
 from tests.auth.sigv4 import Authorization, signature_of
 from tests.fault_server import FaultServer, Received, response
 
@@ -320,3 +342,56 @@ def test_the_service_of_the_provider_is_signed_for(keys: None) -> None:
     with FaultServer(REPLY) as server:
         signed("sync", server, registry=registry_of("aws", **WITH_REGION, auth=auth))
     assert Authorization.of(server.requests[0]).service == "other-service"
+
+
+PATH = "/model/vendor.model-v1%3A0/a%2Fb%20c/~d?b=2&a=1"
+
+
+@pytest.mark.usefixtures("keys")
+def test_an_httpx_client_of_ones_own_changes_nothing_that_is_signed() -> None:
+    registry = registry_of("aws", **WITH_REGION, wires={"openai-chat": {"path": PATH}})
+    with FaultServer(response(503, retry_after="0"), REPLY) as server, httpx.Client() as own:
+        signed("sync", server, registry=registry, http_client=own)
+    assert [request.target for request in server.requests] == [PATH] * 2
+    for request in server.requests:
+        assert Authorization.of(request).signature == signature_of(request, SECRET_KEY)
+
+
+@pytest.mark.usefixtures("keys")
+@pytest.mark.parametrize("mode", ASYNC_MODES)
+def test_an_async_one_neither(mode: str) -> None:
+    async def main() -> None:
+        registry = registry_of("aws", **WITH_REGION, wires={"openai-chat": {"path": PATH}})
+        async with (
+            httpx.AsyncClient() as own,
+            AsyncClient(provider="here", base_url=server.url, registry=registry, http_client=own, **REGION) as client,
+        ):
+            await ask_async(client)
+
+    with FaultServer(REPLY) as server:
+        anyio.run(main, backend=mode)
+    [request] = server.requests
+    assert request.target == PATH
+    assert Authorization.of(request).signature == signature_of(request, SECRET_KEY)
+
+
+@pytest.mark.usefixtures("keys")
+def test_aiohttp_sends_a_plain_path_as_it_was_signed() -> None:
+    path = PATH.replace("%3A", "-")
+    registry = registry_of("aws", **WITH_REGION, wires={"openai-chat": {"path": path}})
+    with FaultServer(response(503, retry_after="0"), REPLY) as server:
+        signed("asyncio", server, registry=registry, http_client="aiohttp")
+    assert [request.target for request in server.requests] == [path] * 2
+    for request in server.requests:
+        assert Authorization.of(request).signature == signature_of(request, SECRET_KEY)
+
+
+@pytest.mark.usefixtures("keys")
+def test_what_aiohttp_would_send_otherwise_is_not_signed() -> None:
+    registry = registry_of("aws", **WITH_REGION, wires={"openai-chat": {"path": "/model/vendor.model-v1%3A0"}})
+    with FaultServer(REPLY) as server:
+        with pytest.raises(InvalidRequestError, match="the signature would not hold"):
+            signed("asyncio", server, registry=registry, http_client="aiohttp")
+        assert not server.requests
+        signed("asyncio", server, registry=registry, http_client="aiohttp", api_key="a key is good for any spelling")
+    assert server.requests[0].target == "/model/vendor.model-v1:0"
