@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nxlog._gate import (
     DROPPED,
@@ -27,6 +27,7 @@ from nxlog._gate import (
     out_of_range,
 )
 from nxlog.errors import UnsupportedParameterError
+from nxlog.registry import Requirement
 from nxlog.request import Message, ResponseFormat
 from nxlog.warnings import ParameterWarning, WarningCode, WarningSeverity, WarningSource
 
@@ -93,15 +94,14 @@ _LEGACY_OPTIONS = frozenset(
     {"logprobs", "toplogprobs", "responselogprobs", "returnlogprob", "returnlogprobs", "toplogprobsnum"}
     | {"nprobs", "topntokens"}
 )
+_INCLUDE = "message.output_text.logprobs"
 
 
 def remove_legacy_options(case: Case) -> Findings:
     """Logprobs have fields; in provider_options they would pass the gate and lose their type."""
-    options = case.request.provider_options or {}
-    legacy = {key: value for key, value in options.items() if _letters(key) in _LEGACY_OPTIONS}
+    kept, legacy = _without_legacy(case.request.provider_options or {})
     if not legacy:
         return NOTHING
-    kept = {key: value for key, value in options.items() if key not in legacy}
     names = " and ".join(map(repr, legacy))
     message = f"{names} in provider_options not sent; write ChatRequest({_first_class(legacy)}) instead"
     warning = case.warn(
@@ -110,8 +110,28 @@ def remove_legacy_options(case: Case) -> Findings:
     return {"provider_options": kept or None}, [warning]
 
 
+def _without_legacy(options: Mapping[str, Any], place: str = "") -> tuple[dict[str, Any], dict[str, Any]]:
+    """What may stay, and what may not by its dotted name; providers nest their fields (``generationConfig``, ...)."""
+    kept: dict[str, Any] = {}
+    legacy: dict[str, Any] = {}
+    for key, value in options.items():
+        if _letters(key) in _LEGACY_OPTIONS:
+            legacy[place + key] = value
+        elif key == "include" and isinstance(value, list) and _INCLUDE in value:
+            legacy[place + key] = True
+            rest = [name for name in cast("list[object]", value) if name != _INCLUDE]
+            kept |= {key: rest} if rest else {}
+        elif isinstance(value, dict):
+            inner, found = _without_legacy(cast("dict[str, Any]", value), f"{place}{key}.")
+            legacy |= found
+            kept |= {key: inner} if inner or not found else {}
+        else:
+            kept[key] = value
+    return kept, legacy
+
+
 def _letters(key: str) -> str:
-    return key.replace("_", "").casefold()
+    return key.replace("_", "").replace("-", "").casefold()
 
 
 def _first_class(legacy: Mapping[str, object]) -> str:
@@ -218,7 +238,9 @@ def adapt_top_logprobs(case: Case) -> Findings:
     """The number of alternatives, within the provider's limits."""
     asked = case.request.top_logprobs
     if asked is None:
-        return NOTHING
+        # More than was asked for, where without it nothing would come.
+        least = case.claim("top_logprobs").min or 1
+        return ({"top_logprobs": least}, []) if _needs_alternatives(case) else NOTHING
     if problem := obstacle(case, "top_logprobs"):
         # No alternatives are what a field that is not sent gives.
         return drop(case, "top_logprobs", problem, WARNING) if asked else ({"top_logprobs": None}, [])
@@ -232,6 +254,10 @@ def adapt_top_logprobs(case: Case) -> Findings:
     severity = WARNING if applied < asked else INFO
     warning = case.warn("top_logprobs", WarningCode.CLAMPED, severity, message, requested=asked, applied=applied)
     return {"top_logprobs": applied}, [warning]
+
+
+def _needs_alternatives(case: Case) -> bool:
+    return Requirement.TOP_LOGPROBS in case.claim("logprobs").requires
 
 
 def adapt_response_format(case: Case) -> Findings:

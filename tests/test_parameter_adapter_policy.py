@@ -127,6 +127,28 @@ def test_legacy_options_are_removed_with_the_new_spelling_b06_b07(options: dict[
     ChatRequest.model_validate(eval(f"dict(model='m', messages=[{USER}], {spelling})"))  # it is real Python
 
 
+@pytest.mark.parametrize(
+    ("options", "kept", "requested"),
+    [
+        (
+            {"generationConfig": {"responseLogprobs": True, "logprobs": 3, "topK": 2}},
+            {"generationConfig": {"topK": 2}},
+            {"generationConfig.responseLogprobs": True, "generationConfig.logprobs": 3},
+        ),
+        ({"sampling_params": {"logprobs": 1}}, None, {"sampling_params.logprobs": 1}),
+        ({"include": ["message.output_text.logprobs"]}, None, {"include": True}),
+        ({"include": ["x", "message.output_text.logprobs"]}, {"include": ["x"]}, {"include": True}),
+        ({"extra_body": {"top-logprobs": 2}, "a": {}}, {"a": {}}, {"extra_body.top-logprobs": 2}),
+    ],
+)
+def test_legacy_options_are_found_where_providers_nest_them(
+    options: dict[str, Any], kept: dict[str, Any] | None, requested: dict[str, Any]
+) -> None:
+    sent, found = adapt(request(provider_options=options), at("vllm"))
+    assert sent.provider_options == kept
+    assert [warning.requested for warning in found] == [requested]
+
+
 def test_options_without_logprobs_are_kept_as_they_are_b06() -> None:
     asked = request(provider_options={"logit_bias": {"5": 1}, "top_k": 3, "prompt_logprobs": 1})
     sent, found = adapt(asked, at("vllm"))

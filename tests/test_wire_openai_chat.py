@@ -251,6 +251,11 @@ def test_half_a_surrogate_pair_can_be_written_wherever_it_stands() -> None:
     assert whole.tool_calls[0].function.arguments == "\ufffd"
 
 
+def test_half_a_surrogate_pair_where_a_number_belongs() -> None:
+    got = WIRE.decode(rb'{"choices":[{"message":{"content":"x"}}],"usage":{"completion_tokens":"\ud800"}}')
+    assert got.text == "x"
+
+
 def test_flat_error_with_a_value_of_a_wrong_type_is_still_an_error() -> None:
     with pytest.raises(BadRequestError, match="off"):
         WIRE.decode(b'{"object":"error","message":"logprobs are off","code":400,"id":5}')

@@ -232,7 +232,8 @@ def _or_none(value: object, kind: type[_S]) -> _S | None:
     out = kind()
     for field in msgspec.structs.fields(kind):
         if field.name in fields:
-            with contextlib.suppress(msgspec.ValidationError):
+            # Half a surrogate pair where a number belongs has no UTF-8 to look for one in.
+            with contextlib.suppress(msgspec.ValidationError, UnicodeEncodeError):
                 setattr(out, field.name, msgspec.convert(fields[field.name], field.type, strict=False))
     return out
 

@@ -39,7 +39,7 @@ class Recording:
 
     @property
     def failed(self) -> bool:
-        return self.case.status >= 400 or any("error" in event for event in self.events)
+        return self.case.status >= 400 or any(event.get("error") for event in self.events)
 
     @property
     def refusal(self) -> Refusal | None:
@@ -100,20 +100,26 @@ class Recording:
 
     def under(self, key: str) -> list[Any]:
         """Every value under a key of an event or a choice; lists are joined."""
-        values = [holder.get(key) for holder in (*self.events, *(part.own for part in self.parts))]
+        nested = [event["meta_info"] for event in self.events if event.get("meta_info")]
+        values = [holder.get(key) for holder in (*self.events, *nested, *self._choices)]
         found: list[Any] = []
         for value in values:
             found += value if isinstance(value, list) else [] if value is None else [value]
         return found
 
     @property
+    def _choices(self) -> list[Json]:
+        return [part.own for part in self.parts if not any(part.own is event for event in self.events)]
+
+    @property
     def greedy(self) -> bool:
         """Whether every sampled token is the best one, so that rank and order say nothing."""
-        return all(record["logprob"] >= max(_values(record), default=record["logprob"]) for record in self.records)
+        known = [record for record in self.records if record["logprob"] is not None]
+        return all(record["logprob"] >= max(_values(record), default=record["logprob"]) for record in known)
 
 
 def _values(record: Json) -> list[float]:
-    return [top["logprob"] for top in record["top_logprobs"]]
+    return [top["logprob"] for top in record.get("top_logprobs", ())]
 
 
 _BY_REF = {case.path.relative_to(FIXTURES.parent).as_posix(): case for case in CASES}
