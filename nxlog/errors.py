@@ -78,7 +78,7 @@ class NxlogError(Exception):
         body: str | None = None,
     ) -> None:
         super().__init__(message)
-        self.message = message
+        self.message: str = message
         self.provider = provider
         self.model = model
         self.status_code = status_code
@@ -97,7 +97,7 @@ class NxlogError(Exception):
     def rewrite(self, change: Callable[[str], str]) -> None:
         """Pass every text that the server may have written through ``change``."""
         self.message = change(self.message)
-        self.args = (self.message,)
+        self.args: tuple[Any, ...] = (self.message,)
         for name in ("code", "param", "request_id", "body"):
             value = getattr(self, name)
             if isinstance(value, str):
