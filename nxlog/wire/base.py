@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import msgspec
 
 from nxlog.errors import DecodeError, InvalidRequestError
+from nxlog.request import TextPart
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -109,7 +110,13 @@ def prompt_of(request: ChatRequest, wire: str) -> str:
         InvalidRequestError: the conversation is anything else; nxlog makes up no chat template.
     """
     if len(request.messages) == 1 and request.messages[0].role == "user":
-        return request.messages[0].text
+        message = request.messages[0]
+        for i, part in enumerate(message.content if isinstance(message.content, list) else ()):
+            if not isinstance(part, TextPart):
+                raise InvalidRequestError(
+                    f"messages.0.content.{i}: {wire} has no place for a part of type {part.type!r}", param="messages"
+                )
+        return message.text
     roles = ", ".join(message.role for message in request.messages)
     raise InvalidRequestError(
         f"messages: {wire} completes one text, so give exactly one user message (got {roles}); "

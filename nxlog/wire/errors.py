@@ -141,7 +141,7 @@ def parse_error(value: object) -> ErrorBody:
     if isinstance(inner, dict):
         body = cast("dict[str, Any]", inner)
     elif isinstance(inner, str):
-        return ErrorBody(inner, code=_text(body.get("code")))
+        return ErrorBody(inner, code=_text(body.get("code") or body.get("error_type")))
     message = body.get("message") or body.get("detail") or body.get("msg") or ""
     code = body.get("code")
     status = code if isinstance(code, int) and 400 <= code < 600 else None
