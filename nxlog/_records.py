@@ -22,6 +22,7 @@ from pydantic_core import core_schema
 
 from nxlog import _json
 from nxlog._json import BROKEN, EMPTY, NULL, as_list
+from nxlog._tuples import are_arrays, decode_tuples, is_tuple, object_of_tuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -283,6 +284,8 @@ def record_from_object(value: object, kind: type[_R]) -> _R:
         return value
     if isinstance(value, _Record):
         value = record_to_object(value)
+    if is_tuple(value):
+        value = object_of_tuple(value)
     if not isinstance(value, dict):
         return kind(raw_source=_json.raw_of(value, _jsonable))
     record = cast("dict[str, Any]", value)
@@ -330,7 +333,8 @@ def _decode_list(raw: Raw, *, decode: Callable[[Raw], list[_R]], strict: type[_R
     except BROKEN:
         pass
     try:
-        return [_decode_one(item, strict, lax) for item in _json.split(raw)]
+        items = _json.split(raw)
+        return decode_tuples(raw, strict) if are_arrays(items) else [_decode_one(item, strict, lax) for item in items]
     except BROKEN:
         pass
     return [record_from_object(item, strict) for item in as_list(_json.loads_anything(raw))]

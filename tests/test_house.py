@@ -25,6 +25,7 @@ TYPES = {
     "warnings",
     "errors",
     "_json",
+    "_tuples",
     "_records",
     "_columns",
     "_secret",
