@@ -1,0 +1,127 @@
+"""``vllm-generate``: POST /inference/v1/generate, tokens in and tokens out (servers with ``--enable-scale-out``).
+
+https://docs.vllm.ai/en/latest/serving/
+
+The prompt is ``provider_options={"token_ids": [...]}``; the messages are not sent, for nothing here could turn them
+into tokens. Sampling parameters without a place in ``ChatRequest`` go into ``provider_options={"sampling_params":
+{...}}``. A reply has no text, and records whose tokens are known by ``token_id`` alone, with their ``rank`` in
+``extra``; with the option ``output_mode="text"`` it has both. The prompt's logprobs stay in ``ChatResponse.raw``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+from msgspec import Raw, Struct
+
+from nxlog._json import NULL
+from nxlog._records import decode_tokens
+from nxlog.errors import InvalidRequestError
+from nxlog.wire._lenient import decode_leniently
+from nxlog.wire._logprobs_value import Channels
+from nxlog.wire._openai_chat_reply import Reply, ReplyChoice, ReplyUsage
+from nxlog.wire.base import encode_body
+from nxlog.wire.openai_chat import OpenAIChat, spelled, stream_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nxlog.request import ChatRequest, ResponseFormat
+
+NAME = "vllm-generate"
+
+_SAMPLING = ("temperature", "top_p", "max_tokens", "stop", "seed", "n", "presence_penalty", "frequency_penalty")
+
+
+class VllmGenerate(OpenAIChat):
+    """The wire; it has no state. Its replies are those of ``openai-chat`` with ids in place of messages."""
+
+    name = NAME
+    lacks = frozenset({"system_messages", "vision", "tools", "reasoning_effort"})
+
+    def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:
+        """The request body.
+
+        Raises:
+            InvalidRequestError: the options have no ``token_ids``, or logprobs inside their ``sampling_params``.
+        """
+        options = request.provider_options or {}
+        _check(options)
+        sampling = spelled(request, _SAMPLING, spelling) | self._logprobs(request, spelling)
+        if (wanted := _structured(request.response_format)) and (key := spelling.get("response_format", _STRUCTURED)):
+            sampling[key] = wanted
+        body: dict[str, Any] = {"model": model, "sampling_params": sampling}
+        if stream:
+            body |= stream_fields(spelling)
+        return encode_body(body, options, tables=("sampling_params",))
+
+    def _logprobs(self, request: ChatRequest, spelling: Mapping[str, str]) -> dict[str, Any]:
+        key = spelling.get("logprobs", "logprobs")
+        return {key: request.top_logprobs or 0} if request.logprobs and key else {}
+
+    def _read(self, data: bytes) -> Reply:
+        found = decode_leniently(data, _decoder, wire=self.name)
+        choices = None if found.choices is None else [_choice(choice) for choice in found.choices]
+        return Reply(found.request_id, found.model, found.created, choices, found.usage, found.error)
+
+
+_STRUCTURED = "structured_outputs"
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    if "token_ids" not in options:
+        raise InvalidRequestError(
+            "provider_options: vllm-generate completes token ids, not messages; give the prompt as "
+            "provider_options={'token_ids': [...]} (the server's /tokenize or /v1/chat/completions/render makes them), "
+            "or use wire='openai-chat'",
+            param="provider_options",
+        )
+    sampling = options.get("sampling_params")
+    if isinstance(sampling, dict) and "logprobs" in cast("dict[str, Any]", sampling):
+        raise InvalidRequestError(
+            "provider_options: 'logprobs' in sampling_params has fields of its own; write "
+            "ChatRequest(logprobs=True, top_logprobs=...) instead",
+            param="provider_options",
+        )
+
+
+def _structured(wanted: ResponseFormat | None) -> dict[str, Any] | None:
+    if wanted is None or wanted.type == "text":
+        return None
+    return {"json_object": True} if wanted.json_schema is None else {"json": wanted.json_schema.json_schema}
+
+
+# -- what is read, and nothing else ----------------------------------------------------------------------------------
+
+
+class _Logprobs(Struct, gc=False):
+    content: Raw = NULL
+
+
+class _Choice(Struct, gc=False):
+    index: int = 0
+    text: str | None = None
+    finish_reason: str | None = None
+    logprobs: _Logprobs | None = None
+
+
+class _Reply(Struct, gc=False):
+    request_id: str | None = None
+    model: str | None = None
+    created: int | None = None
+    choices: list[_Choice] | None = None
+    usage: ReplyUsage | None = None
+    error: Raw = NULL
+
+
+_decoder = msgspec.json.Decoder(_Reply)
+
+
+def _choice(choice: _Choice) -> ReplyChoice:
+    records = decode_tokens((choice.logprobs or _Logprobs()).content)
+    channels = Channels(records) if records else None
+    return ReplyChoice(index=choice.index, text=choice.text, finish_reason=choice.finish_reason, logprobs=channels)
+
+
+WIRE = VllmGenerate()
