@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,13 +30,25 @@ def user_directory() -> Path | None:
         if not directory.is_dir():
             raise RegistryError(f"{ENVIRONMENT} is {named!r}, which is not a directory; create it or unset it")
         return directory
-    config = os.environ.get("XDG_CONFIG_HOME")
+    directory = _configuration(os.environ.get("XDG_CONFIG_HOME"), os.environ.get("HOME"))
+    if directory is None:
+        return None
+    has_entries = any(map(os.path.isdir, _folders(directory)))
+    return directory if has_entries else None
+
+
+@functools.cache
+def _configuration(config: str | None, home: str | None) -> Path | None:  # noqa: ARG001 - what the answer depends on
     try:
-        directory = (Path(config) if config else Path.home() / ".config") / "nxlog"
+        return (Path(config) if config else Path.home() / ".config") / "nxlog"
     except RuntimeError:  # no home directory: nothing of the user's to read
         return None
-    has_entries = (directory / "providers").is_dir() or (directory / "capabilities").is_dir()
-    return directory if has_entries else None
+
+
+@functools.cache
+def _folders(directory: Path) -> tuple[str, str]:
+    # As strings, because every question to the default registry looks whether they are there.
+    return str(directory / "providers"), str(directory / "capabilities")
 
 
 def read_directory(directory: Path) -> tuple[dict[str, Raw], dict[str, Raw]]:
