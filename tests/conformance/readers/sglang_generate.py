@@ -13,10 +13,11 @@ _SAME = ("temperature", "top_p", "stop", "n", "presence_penalty", "frequency_pen
 
 
 def parts(event: Json) -> Iterator[Part]:
-    # The choices of n > 1 are objects of a list, which have no numbers: those of a whole reply are counted here.
     meta = table(event.get("meta_info"))
     values = meta.get("output_token_logprobs")
-    tops: list[Any] = meta.get("output_top_logprobs") or [[] for _ in values or ()]
+    # Ids that were asked for one by one have a list of their own.
+    named = meta.get("output_top_logprobs") or meta.get("output_token_ids_logprobs")
+    tops: list[Any] = named or [[] for _ in values or ()]
     yield Part(
         own=event,
         index=event.get("index", 0),
