@@ -95,15 +95,6 @@ def test_without_token_ids_the_error_says_what_to_do() -> None:
     assert caught.value.param == "provider_options"
 
 
-def test_logprobs_do_not_pass_inside_the_sampling_params() -> None:
-    with pytest.raises(InvalidRequestError, match=r"ChatRequest\(logprobs=True, top_logprobs=\.\.\.\)"):
-        encode(options={"sampling_params": {"logprobs": 5}})
-    # Those of the prompt have no field of their own yet.
-    assert json.loads(encode(options={"sampling_params": {"prompt_logprobs": 1}}))["sampling_params"] == {
-        "prompt_logprobs": 1
-    }
-
-
 def test_lacks_are_claims() -> None:
     assert WIRE.lacks < set(CLAIM_NAMES)
 

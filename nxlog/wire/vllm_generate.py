@@ -10,7 +10,7 @@ into tokens. Sampling parameters without a place in ``ChatRequest`` go into ``pr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Raw, Struct
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 NAME = "vllm-generate"
 
 _SAMPLING = ("temperature", "top_p", "max_tokens", "stop", "seed", "n", "presence_penalty", "frequency_penalty")
+_STRUCTURED = "structured_outputs"
+_NO_TOKENS = (
+    "provider_options: vllm-generate completes token ids, not messages; give the prompt as "
+    "provider_options={'token_ids': [...]} (the server's /tokenize or /v1/chat/completions/render makes them), "
+    "or use wire='openai-chat'"
+)
 
 
 class VllmGenerate(OpenAIChat):
@@ -44,10 +50,11 @@ class VllmGenerate(OpenAIChat):
         """The request body.
 
         Raises:
-            InvalidRequestError: the options have no ``token_ids``, or logprobs inside their ``sampling_params``.
+            InvalidRequestError: the options have no ``token_ids``.
         """
         options = request.provider_options or {}
-        _check(options)
+        if "token_ids" not in options:
+            raise InvalidRequestError(_NO_TOKENS, param="provider_options")
         sampling = spelled(request, _SAMPLING, spelling) | self._logprobs(request, spelling)
         if (wanted := _structured(request.response_format)) and (key := spelling.get("response_format", _STRUCTURED)):
             sampling[key] = wanted
@@ -64,26 +71,6 @@ class VllmGenerate(OpenAIChat):
         found = decode_leniently(data, _decoder, wire=self.name)
         choices = None if found.choices is None else [_choice(choice) for choice in found.choices]
         return Reply(found.request_id, found.model, found.created, choices, found.usage, found.error)
-
-
-_STRUCTURED = "structured_outputs"
-
-
-def _check(options: Mapping[str, Any]) -> None:
-    if "token_ids" not in options:
-        raise InvalidRequestError(
-            "provider_options: vllm-generate completes token ids, not messages; give the prompt as "
-            "provider_options={'token_ids': [...]} (the server's /tokenize or /v1/chat/completions/render makes them), "
-            "or use wire='openai-chat'",
-            param="provider_options",
-        )
-    sampling = options.get("sampling_params")
-    if isinstance(sampling, dict) and "logprobs" in cast("dict[str, Any]", sampling):
-        raise InvalidRequestError(
-            "provider_options: 'logprobs' in sampling_params has fields of its own; write "
-            "ChatRequest(logprobs=True, top_logprobs=...) instead",
-            param="provider_options",
-        )
 
 
 def _structured(wanted: ResponseFormat | None) -> dict[str, Any] | None:
