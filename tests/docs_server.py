@@ -99,12 +99,11 @@ class DocsServer:
 
 def best_recording(provider: str, path: str, body: dict[str, Any]) -> Case | None:
     """The recording whose request is most like this one; None when the provider has none for it."""
-    wire = "anthropic-messages" if path.endswith("/messages") else "openai-chat"
-    cases = [case for case in CASES if case.provider == provider and case.wire == wire]
+    cases = [case for case in CASES if case.provider == provider and case.uri.endswith("/v1" + path)]
     answered = [case for case in cases if case.status == 200 and not case.name.startswith("err_")]
-    known = {case.body["model"] for case in answered}
-    refused = [case for case in cases if case.status >= 400 and case.body.get("model") == body["model"]]
-    if refused and body["model"] not in known:
+    known = {case.body.get("model") for case in answered}
+    refused = [case for case in cases if case.status >= 400 and case.body.get("model") == body.get("model")]
+    if refused and body.get("model") not in known:
         return refused[0]
     fitting = [case for case in answered if case.stream == bool(body.get("stream"))]
     return max(fitting, key=lambda case: _likeness(case.body, body), default=None)
