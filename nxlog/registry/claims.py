@@ -57,6 +57,8 @@ class Requirement(enum.StrEnum):
     """Only for whole replies, not for streams."""
     INCLUDE = "include"
     """The request must also name it in ``include``; nxlog's wire does so by itself."""
+    TOP_LOGPROBS = "top-logprobs"
+    """``top_logprobs`` must be given, and not 0; nxlog asks for one alternative by itself."""
 
 
 class Posture(enum.StrEnum):

@@ -44,6 +44,7 @@ class Case:
     reply: bytes
     metadata: dict[str, Any]
     """Where it comes from: captured or documented, and the server's version."""
+    content_type: str = "application/json"
 
     @property
     def name(self) -> str:
@@ -60,7 +61,10 @@ class Case:
 
     @property
     def stream(self) -> bool:
-        return bool(self.body.get("stream")) if self.place.stream is None else self.place.stream
+        if self.place.stream is not None:
+            return self.place.stream
+        # There are servers that stream unless told not to.
+        return bool(self.body.get("stream", self.content_type.startswith("text/event-stream")))
 
     def request(self) -> ChatRequest:
         """The request of the recording in nxlog's words; what is no field of ours goes into provider_options."""
@@ -70,7 +74,8 @@ class Case:
         """The objects of the reply: one for a whole reply, one per event of a stream."""
         if not self.stream or self.status >= 400:
             whole = json.loads(self.reply)
-            return whole if isinstance(whole, list) else [whole]
+            # A list is of choices, which have no numbers of their own.
+            return [{"index": i, **one} for i, one in enumerate(whole)] if isinstance(whole, list) else [whole]
         return reader(self.wire).events(self.reply)
 
     def record_count(self) -> int:
@@ -128,6 +133,7 @@ def read_case(path: Path, provider: Provider) -> Case | None:
         status=response["status"]["code"],
         reply=reply if isinstance(reply, bytes) else reply.encode(),
         metadata=metadata,
+        content_type=response["headers"]["content-type"][0],
     )
 
 

@@ -6,6 +6,7 @@ no facet means that the recording is beside the point. ``ContradictedError``: th
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -76,11 +77,15 @@ def _denied(said: Said, seen: Recording, *, asked: bool, came: bool) -> Facets:
 
 
 def logprobs(said: Said, seen: Recording) -> Facets:
-    asked = bool(seen.asked("logprobs")) and not seen.stream
+    # Where the request does not speak of a stream, it asked for a whole reply, whatever came.
+    asked = bool(seen.asked("logprobs")) and not (seen.stream and "stream" in seen.case.body)
     if said.value is NO:
         return _denied(said, seen, asked=asked, came=bool(seen.records))
     if not asked:
         return NOTHING
+    if Requirement.TOP_LOGPROBS in said.claim.requires and seen.asked("top_logprobs") is None:
+        agree(not seen.records, "records without alternatives being asked for")
+        return {required(Requirement.TOP_LOGPROBS)}
     agree(seen.records, "no records")
     return VALUE
 
@@ -97,15 +102,30 @@ def streaming_logprobs(said: Said, seen: Recording) -> Facets:
         agree(seen.asked("tools") and rule in said.claim.requires, "refused although no requirement is broken")
         return {required(rule)}
     agree(seen.records, "no records")
+    tokens = _tokens(seen)
     if said.value is YES:
-        agree(seen.generated in {None, len(seen.records)}, "records are missing")
-        return VALUE if seen.generated else NOTHING
-    return VALUE if len(seen.records) < (seen.generated or 0) else NOTHING
+        agree(tokens in {None, len(seen.records)}, "records are missing")
+        return VALUE if tokens else NOTHING
+    return VALUE if len(seen.records) < (tokens or 0) else NOTHING
+
+
+def _tokens(seen: Recording) -> int | None:
+    """How many tokens the server generated, by its word here, by the limit, or by its word on the same whole reply."""
+    if seen.generated is None and "length" in seen.endings:
+        return seen.asked("max_tokens")
+    whole = sibling(seen, seen.case.name.removesuffix("_stream"))
+    if seen.generated is not None or whole is None or whole.text != seen.text:
+        return seen.generated
+    return whole.generated
 
 
 def top_logprobs(said: Said, seen: Recording) -> Facets:
     claim, asked = said.claim, seen.asked("top_logprobs")
     if said.value is NO:
+        if asked and seen.records:
+            text = "".join(record.get("token", "") for record in seen.records)
+            agree(text.replace("\u0120", " ") != seen.text, "they came")
+            return VALUE  # they came in place of the sampled tokens
         return _denied(said, seen, asked=asked is not None, came=bool(seen.records))
     if seen.failed:
         agree(seen.refusal and seen.refusal.kind is RefusalKind.RANGE, "the error is not about the number")
@@ -124,19 +144,24 @@ def top_logprobs(said: Said, seen: Recording) -> Facets:
         return {"min", "posture"} if asked + 1 == claim.min else {"posture"}
     agree(claim.min is None or asked >= claim.min, f"{asked} works, below the minimum")
     agree(claim.max is None or asked <= claim.max, f"{asked} works, above the maximum")
-    agree(_counts(seen) == {asked}, f"{_counts(seen)} alternatives for {asked}")
+    # A column has the sampled token too, where it is not among the best, and tokens of the same text only once.
+    columns = seen.case.wire == "openai-completions" and max(_counts(seen)) in {asked, asked + 1}
+    agree(columns or _counts(seen) == {asked}, f"{_counts(seen)} alternatives for {asked}")
     return VALUE | {limit for limit in ("min", "max") if getattr(claim, limit) == asked}
 
 
 def _counts(seen: Recording) -> set[int]:
-    return {len(record["top_logprobs"]) for record in seen.records}
+    return {len(record.get("top_logprobs", ())) for record in seen.records}
 
 
 def refusal_logprobs(said: Said, seen: Recording) -> Facets:
     if not seen.records:
         return NOTHING
     key = said.claim.json_key or "refusal"
-    agree((key in seen.channels) is (said.value is not NO), f"the channels are {sorted(seen.channels)}")
+    if said.value is NO:
+        agree(not any(part.logprobs.get(key) for part in seen.parts), "it has records")
+        return VALUE
+    agree(key in seen.channels, f"the channels are {sorted(seen.channels)}")
     return VALUE | {"json_key"}
 
 
@@ -174,11 +199,28 @@ def token_ids(said: Said, seen: Recording) -> Facets:
 def prompt_logprobs(said: Said, seen: Recording) -> Facets:
     if seen.failed:
         return _unary_only(said, seen)
+    if seen.asked("echo"):
+        return _echoed(said, seen)
     values = seen.under(said.claim.json_key or "")
     agree(bool(values) is (said.value is not NO), "none in the reply")
     agree(len(values) == seen.prompt, "not one for each token of the prompt")
-    agree(values[0] is None and all(values[1:]), "the first has nothing before it")
+    numbers = [value[0] if isinstance(value, list) else value for value in values]
+    agree(numbers[0] is None and all(numbers[1:]), "the first has nothing before it")
     return VALUE | {"json_key"}
+
+
+def _echoed(said: Said, seen: Recording) -> Facets:
+    """The prompt's records come before those of the answer, the first without a value."""
+    came = len(seen.records) - (seen.generated or 0) >= (seen.prompt or 0) - 1
+    if said.value is NO:
+        agree(not came and said.posture is Posture.IGNORES, "they came, or were refused")
+        return {"value", "posture"}
+    agree(came and seen.records[0]["logprob"] is None, "they did not come")
+    pairs = list(itertools.pairwise(seen.records[1:]))
+    # Values of the next token have that token, and not their own, among the best.
+    shifted = all(after["token"] in {top["token"] for top in before["top_logprobs"]} for before, after in pairs)
+    agree(shifted is (said.value is PARTIAL), f"shifted: {shifted}")
+    return VALUE
 
 
 # -- everything else -------------------------------------------------------------------------------------------------
@@ -212,6 +254,10 @@ def json_schema(said: Said, seen: Recording) -> Facets:
     wanted: dict[str, Any] = seen.asked("response_format") or {}
     if wanted.get("type") != "json_schema":
         return NOTHING
+    if seen.failed:
+        agree(said.value is NO and said.posture is Posture.REFUSES, "refused")
+        agree("response_format" in seen.case.reply.decode(), "the error is about something else")
+        return {"value", "posture"}
     agree(said.value is YES, "it works")
     schema = wanted["json_schema"]["schema"]
     try:
@@ -231,7 +277,7 @@ def temperature(said: Said, seen: Recording) -> Facets:
 
 
 def max_tokens(said: Said, seen: Recording) -> Facets:
-    if not seen.endings & {"length", "max_tokens"}:
+    if not seen.endings & {"length", "max_tokens", "limit"}:
         return NOTHING
     asked = seen.asked("max_tokens") or seen.asked("max_completion_tokens")
     agree((seen.generated == asked) is (said.value is YES), f"{seen.generated} tokens for at most {asked}")
@@ -255,6 +301,8 @@ def n(said: Said, seen: Recording) -> Facets:
     if not seen.asked("n"):
         return NOTHING
     agree((seen.choices == seen.asked("n")) is (said.value is not NO), f"{seen.choices} choices")
+    if said.value is NO:
+        return VALUE
     whole = seen.generated == len(seen.records)
     agree(whole is (said.value is YES), f"usage counts {seen.generated} tokens of {len(seen.records)}")
     return VALUE

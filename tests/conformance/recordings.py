@@ -49,7 +49,8 @@ class Recording:
     @functools.cached_property
     def parts(self) -> list[Part]:
         """Choices of a whole reply, or of every chunk of a stream."""
-        return [part for event in self.events for part in self.reader.parts(event)]
+        said = self.events[-1:] if self.stream and self.reader.cumulative else self.events
+        return [part for event in said for part in self.reader.parts(event)]
 
     def said(self, key: str) -> str:
         """Everything that the first choice says under a key of its message or delta."""

@@ -25,7 +25,7 @@ from nxlog import (
     ToolCall,
     accumulate,
 )
-from nxlog.registry import CLAIM_NAMES, TRAIT_NAMES, CapabilityStatus, ProviderKind
+from nxlog.registry import CLAIM_NAMES, TRAIT_NAMES, CapabilityStatus, ProviderKind, Requirement
 from nxlog.warnings import WarningCode, WarningSource
 from tests.conformance.cassettes import CASES, FIXTURES, PROVIDERS, Case
 from tests.conformance.readers import reader
@@ -132,16 +132,17 @@ def test_replayed(case: Case, driver: str) -> None:
     understood = reader(case.wire).request(sent)
     found, naive = {choice.index: choice.text for choice in reply.choices}, texts(case)
     assert {index: found.get(index) for index in naive} == naive
+    assert all(choice.finish_reason for choice in reply.choices)
 
     changed = {warning.parameter for warning in reply.warnings if warning.source is not WarningSource.RESPONSE}
-    if not changed:
-        assert understood == reader(case.wire).request(case.body)
     asked = understood.get("logprobs")
-    claim = (
-        Registry.builtin()
-        .capabilities(case.provider, request.model, wire=case.wire)
-        .claim("streaming_logprobs" if case.stream else "logprobs")
-    )
+    said = Registry.builtin().capabilities(case.provider, request.model, wire=case.wire)
+    claim = said.claim("streaming_logprobs" if case.stream else "logprobs")
+    if not changed:
+        expected = reader(case.wire).request(case.body)
+        if asked and Requirement.TOP_LOGPROBS in said.claim("logprobs").requires:
+            expected.setdefault("top_logprobs", 1)
+        assert understood == expected
     if claim.value is CapabilityStatus.NO:
         assert not asked
     if request.logprobs and not asked:

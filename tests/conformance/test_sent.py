@@ -108,8 +108,8 @@ def unmet(rule: Requirement, made: Call) -> bool:
             return made.stream
         case Requirement.REASONING_OFF:
             return made.target.capabilities.reasoning_default is True and made.asked.reasoning_effort != "none"
-        case Requirement.NO_TOOLS_IN_STREAM | Requirement.INCLUDE:
-            return False  # no tools here, and the wire includes by itself
+        case Requirement.NO_TOOLS_IN_STREAM | Requirement.INCLUDE | Requirement.TOP_LOGPROBS:
+            return False  # no tools here; nxlog includes, and asks for alternatives, by itself
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MASKED_AT = -9999.0
+PLAIN = {"sglang-generate": "generate"}
+"""The recording at temperature 0, by wire."""
 NEAR = 2e-3
 """Batches of another size change the last digits of a logprob."""
 
@@ -27,8 +29,8 @@ def needed(trait: Trait[Any]) -> Facets:
 
 def chosen_in_top(trait: Trait[Any], seen: Recording) -> Facets:
     """A greedy reply has the sampled token on top anyway, so it shows nothing."""
-    rows = [record for record in seen.records if record["top_logprobs"]]
-    inside = [record["token"] in {top["token"] for top in record["top_logprobs"]} for record in rows]
+    rows = [record for record in seen.records if record.get("top_logprobs", ())]
+    inside = [record["token"] in {top["token"] for top in record.get("top_logprobs", ())} for record in rows]
     if trait.value is ChosenInTop.SOMETIMES:
         return {"inside" for is_in in inside if is_in} | {"outside" for is_in in inside if not is_in}
     if not rows or seen.greedy:
@@ -41,7 +43,7 @@ def top_sorted(trait: Trait[Any], seen: Recording) -> Facets:
     """The same: with the best token sampled, a list that puts the sampled one first is in order by chance."""
     if seen.greedy:
         return NOTHING
-    rows = [[top["logprob"] for top in record["top_logprobs"]] for record in seen.records]
+    rows = [[top["logprob"] for top in record.get("top_logprobs", ())] for record in seen.records]
     in_order = all(row == sorted(row, reverse=True) for row in rows)
     agree(in_order is (trait.value is TopSorted.YES), f"in order: {in_order}")
     return VALUE
@@ -55,13 +57,14 @@ def bytes_(trait: Trait[Any], seen: Recording) -> Facets:
     parts = [bytes(record.get("bytes") or ()) for record in seen.records]
     exact = text in {b"".join(parts), b"".join(parts[:-1])}
     agree(exact is (trait.value is BytesFidelity.EXACT), f"exact: {exact}")
+    agree(any(parts) is not (trait.value is BytesFidelity.MISSING), f"bytes: {any(parts)}")
     return VALUE
 
 
 def entries_per_token(trait: Trait[Any], seen: Recording) -> Facets:
     """For one choice: what usage counts of several is the matter of the claim ``n``."""
     entries, tokens = len(seen.records), seen.generated
-    if not seen.asked("logprobs") or seen.failed or seen.choices > 1 or tokens is None:
+    if not seen.channels or seen.choices > 1 or tokens is None or seen.asked("echo"):
         return NOTHING
     match trait.value:
         case EntriesPerToken.EXACT:
@@ -80,7 +83,7 @@ def entries_per_token(trait: Trait[Any], seen: Recording) -> Facets:
 
 def distribution(trait: Trait[Any], seen: Recording) -> Facets:
     """The first token's alternatives against those of the same prompt at temperature 0, where both agree."""
-    plain = sibling(seen, "chat_logprobs")
+    plain = sibling(seen, PLAIN.get(seen.case.wire, "chat_logprobs"))
     if plain is None:
         return NOTHING
     if seen.case.model != plain.case.model:
@@ -114,7 +117,7 @@ def _first(seen: Recording) -> dict[str, float]:
 
 
 def _masked(seen: Recording) -> bool:
-    return any(top["logprob"] <= MASKED_AT for record in seen.records for top in record["top_logprobs"])
+    return any(top["logprob"] <= MASKED_AT for record in seen.records for top in record.get("top_logprobs", ()))
 
 
 CHECKS: dict[str, Callable[[Trait[Any], Recording], Facets]] = {

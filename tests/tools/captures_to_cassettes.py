@@ -48,6 +48,8 @@ class Source:
     provider: str
     port: int
     prefix: str = ""
+    without: tuple[str, ...] = ()
+    """Routes that the engine does not have; what was captured there is a 404."""
 
 
 SOURCES = (
@@ -55,7 +57,7 @@ SOURCES = (
     Source("vllm", "vllm", 8000),
     Source("vllm-think", "vllm", 8000, prefix="think_"),
     Source("sglang", "sglang", 30000),
-    Source("llama_cpp_python", "llama-cpp-python", 8000),
+    Source("llama_cpp_python", "llama-cpp-python", 8000, without=("/v1/responses",)),
     Source("mlx-lm", "mlx-lm", 8080),
     Source("transformers-serve", "transformers-serve", 8000),
 )
@@ -92,9 +94,10 @@ def read_captures(directory: Path) -> list[Capture]:
     return captures
 
 
-def wanted(capture: Capture) -> bool:
-    """Whether the case is on a wire that nxlog speaks, and of a size worth keeping."""
-    return capture.request["path"] in PATHS and len(capture.body) <= MAX_BODY
+def wanted(capture: Capture, source: Source) -> bool:
+    """Whether the case is on a wire that nxlog and the engine speak, and of a size worth keeping."""
+    path = capture.request["path"]
+    return path in PATHS and path not in source.without and len(capture.body) <= MAX_BODY
 
 
 def names(cases: list[str]) -> dict[str, str]:
@@ -141,7 +144,7 @@ def convert(captures: Path, fixtures: Path) -> list[Path]:
     """Write every wanted capture and return the files."""
     written: list[Path] = []
     for source in SOURCES:
-        cases = [case for case in read_captures(captures / source.directory) if wanted(case)]
+        cases = [case for case in read_captures(captures / source.directory) if wanted(case, source)]
         short = names([case.case for case in cases])
         for case in cases:
             path = fixtures / source.provider / f"{source.prefix}{short[case.case]}.yaml"
