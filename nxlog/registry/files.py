@@ -30,11 +30,10 @@ def user_directory() -> Path | None:
         if not directory.is_dir():
             raise RegistryError(f"{ENVIRONMENT} is {named!r}, which is not a directory; create it or unset it")
         return directory
-    directory = _configuration(os.environ.get("XDG_CONFIG_HOME"), os.environ.get("HOME"))
-    if directory is None:
+    config = _configuration(os.environ.get("XDG_CONFIG_HOME"), os.environ.get("HOME"))
+    if config is None or not any(map(os.path.isdir, _folders(config))):
         return None
-    has_entries = any(map(os.path.isdir, _folders(directory)))
-    return directory if has_entries else None
+    return config
 
 
 @functools.cache

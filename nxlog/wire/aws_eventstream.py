@@ -62,7 +62,8 @@ class FrameSplitter:
         """The length of the frame that begins here, checked as soon as its prelude is there."""
         if len(self._pending) < _PRELUDE.size:
             return None
-        size, headers, checksum = _PRELUDE.unpack_from(self._pending)
+        prelude: tuple[int, int, int] = _PRELUDE.unpack_from(self._pending)
+        size, headers, checksum = prelude
         if crc32(self._pending[: _PRELUDE.size - _CRC_SIZE]) != checksum:
             raise _broken("the checksum of a frame's lengths is wrong", bytes(self._pending[:80]))
         if size < headers + _OVERHEAD:
