@@ -289,7 +289,7 @@ def test_an_exception_comes_after_the_chunks_before_it() -> None:
     assert [next(chunks).delta, next(chunks).delta] == ["", "Lo"]
     with pytest.raises(RateLimitError, match="no, ü") as caught:
         next(chunks)
-    assert (caught.value.status_code, caught.value.code) == (429, "throttlingException")
+    assert (caught.value.status_code, caught.value.code) == (429, "ThrottlingException")
 
 
 def test_a_broken_frame_comes_after_the_frames_before_it() -> None:

@@ -198,7 +198,17 @@ def test_body_of_a_server(name: str) -> None:
         ({"message": "m", "type_": "x"}, "m", None, None, None),
         ({"detail": "m"}, "m", None, None, None),
         ({"detail": [{"msg": "m"}]}, '[{"msg": "m"}]', None, None, None),
-        ([{"error": {"message": "m", "code": 400, "status": "INVALID"}}], "m", None, None, 400),
+        ([{"error": {"message": "m", "code": 400, "status": "INVALID"}}], "m", "INVALID", None, 400),
+        ({"error": {"message": "m", "code": 403, "status": 403}}, "m", None, None, 403),
+        ({"status": 404, "title": "t", "detail": "m"}, "m", None, None, None),
+        ({"error_code": "c", "message": "m"}, "m", "c", None, None),
+        ({"__type": "com.example#c", "message": "m"}, "m", "c", None, None),
+        ({"Message": "m"}, "m", None, None, None),
+        ({"error": "c", "error_description": "m"}, "m", "c", None, None),
+        ({"error": ["m", "n"]}, "m; n", None, None, None),
+        ({"errors": [{"code": 7003, "message": "m"}], "success": False}, "m", "7003", None, None),
+        ({"errors": [{"code": "c", "message": "m"}, {"code": "d", "message": "n"}]}, "m", "c", None, None),
+        ({"errors": []}, "", None, None, None),
         ({"type": "error", "error": {"type": "t", "message": "m"}}, "m", "t", None, None),
         ("m", "m", None, None, None),
         ({}, "", None, None, None),
@@ -233,6 +243,16 @@ def test_message_is_one_line_of_any_body(body: bytes, message: str) -> None:
 def test_status_error_keeps_what_support_asks_for() -> None:
     error = status_error(429, b'{"error":{"message":"m"}}', headers={"request-id": "r1"}, retry_after=2.5)
     assert (error.request_id, error.retry_after, error.retryable) == ("r1", 2.5, True)
+
+
+def test_amazon_names_the_error_in_a_header() -> None:
+    headers = {"x-amzn-errortype": "ValidationException:http://internal.example.com/coral/", "x-amzn-requestid": "r1"}
+    error = status_error(400, b'{"message":"m"}', headers=headers)
+    assert (error.code, error.request_id, str(error)) == ("ValidationException", "r1", "HTTP 400: m")
+
+
+def test_a_body_without_a_message_is_shown_itself() -> None:
+    assert str(status_error(400, b'{"reason": "unknown field x"}')) == 'HTTP 400: {"reason": "unknown field x"}'
 
 
 @pytest.mark.parametrize(("status", "message"), [(401, "the key is missing or wrong"), (404, "not found")])

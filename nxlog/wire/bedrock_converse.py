@@ -44,12 +44,12 @@ _FINISH_REASONS = {
 }
 # Inside a stream the type stands for the status that the same error has outside of one.
 _ERROR_STATUS = {
-    "validationException": 400,
-    "modelTimeoutException": 408,
-    "modelStreamErrorException": 424,
-    "throttlingException": 429,
-    "internalServerException": 500,
-    "serviceUnavailableException": 503,
+    "ValidationException": 400,
+    "ModelTimeoutException": 408,
+    "ModelStreamErrorException": 424,
+    "ThrottlingException": 429,
+    "InternalServerException": 500,
+    "ServiceUnavailableException": 503,
 }
 
 
@@ -191,8 +191,8 @@ def _raise_error_object(data: bytes) -> None:
 
 
 def _error(kind: str, message: str, data: bytes) -> StatusError:
-    # The same errors have a capital letter where they are named outside of streams.
-    code = kind[:1].lower() + kind[1:]
+    # Outside of streams, and in the documents, the same errors have a capital letter.
+    code = kind[:1].upper() + kind[1:]
     text = data.decode("utf-8", "replace")
     return event_error({"message": message, "code": code}, text, statuses=_ERROR_STATUS)
 

@@ -14,6 +14,8 @@ from nxlog.errors import ServerError, StatusError, error_class
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_AMAZON_CODE = "x-amzn-errortype"
+_SAYS_NOTHING = {"", "{}", "[]", "null", '""'}
 REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "cf-ray")
 
 
@@ -129,29 +131,51 @@ class ErrorBody:
     status: int | None = None
 
 
+_MESSAGES = ("message", "Message", "detail", "msg", "error_description")
+_CODES = ("error_code", "error_type", "__type", "type", "status")
+"""Where a code is when ``code`` has none, or has the HTTP status: ``status`` is Google's, unless it is a number."""
+
+
 def parse_error(value: object) -> ErrorBody:
-    """Message, code and param of an error body: nested, flat, a string, ``detail``, or a list of one."""
+    """Message, code and param of an error body: nested, flat, a string, ``detail``, or a list of which one is shown."""
     if isinstance(value, list):
         items = cast("list[object]", value)
         return parse_error(items[0]) if items else ErrorBody("")
     if not isinstance(value, dict):
         return ErrorBody(str(value) if value else "")
     body = cast("dict[str, Any]", value)
-    inner = body.get("error")
+    inner: object = body.get("error") or body.get("errors")
+    if isinstance(inner, list):
+        inner = _one_of(cast("list[object]", inner))
     if isinstance(inner, dict):
         body = cast("dict[str, Any]", inner)
     elif isinstance(inner, str):
+        told = body.get("error_description")  # of OAuth, whose "error" is a code
+        if isinstance(told, str):
+            return ErrorBody(told, code=inner)
         return ErrorBody(inner, code=_text(body.get("code") or body.get("error_type")))
-    message = body.get("message") or body.get("detail") or body.get("msg") or ""
+    message = next(filter(None, map(body.get, _MESSAGES)), "")
     code = body.get("code")
     status = code if isinstance(code, int) and 400 <= code < 600 else None
-    named = _text(body.get("type")) if status is not None or code is None else _text(code)
     return ErrorBody(
         message if isinstance(message, str) else json.dumps(message, ensure_ascii=False),
-        code=named,
+        code=_text(code) if code and status is None else _named(body),
         param=_text(body.get("param")),
         status=status,
     )
+
+
+def _one_of(errors: list[object]) -> object:
+    """The first of several objects, all of several texts."""
+    if all(isinstance(error, str) for error in errors):
+        return "; ".join(cast("list[str]", errors))
+    return next((error for error in errors if isinstance(error, dict)), None)
+
+
+def _named(body: Mapping[str, Any]) -> str | None:
+    names = (body.get(key) for key in _CODES)
+    found = next((name for name in names if isinstance(name, str) and name), None)
+    return None if found is None else found.rpartition("#")[2]  # Amazon's name has a namespace before it
 
 
 def _text(value: object) -> str | None:
@@ -167,15 +191,15 @@ def status_error(
         found = parse_error(json.loads(text))
     except (ValueError, RecursionError):
         found = ErrorBody(text)
-    message = _one_line(found.message) or {401: "the key is missing or wrong", 404: "not found"}.get(
-        status, "no message"
-    )
+    headers = headers or {}
+    message = _one_line(found.message) or {401: "the key is missing or wrong", 404: "not found"}.get(status)
+    message = message or (text if text.strip() not in _SAYS_NOTHING else "no message")
     return error_class(status)(
-        f"HTTP {status}: {message}",
+        f"HTTP {status}: {_one_line(message)}",
         status_code=status,
-        code=found.code,
+        code=found.code or headers.get(_AMAZON_CODE, "").partition(":")[0] or None,
         param=found.param,
-        request_id=next((headers[name] for name in REQUEST_ID_HEADERS if headers and name in headers), None),
+        request_id=next((headers[name] for name in REQUEST_ID_HEADERS if name in headers), None),
         retry_after=retry_after,
         body=text,
     )
