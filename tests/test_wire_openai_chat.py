@@ -109,6 +109,12 @@ def test_spelling_renames_and_leaves_out() -> None:
     assert body == {"model": "m", "messages": [USER], "max_completion_tokens": 5, "random_seed": 1, "stream": True}
 
 
+def test_the_model_has_another_name_and_the_address_asks_for_the_stream() -> None:
+    """As at watsonx."""
+    body = sent(stream=True, spelling={"model": "model_id", "stream": "", "stream_options": ""})
+    assert body == {"model_id": "m", "messages": [USER]}
+
+
 MESSAGES: list[dict[str, Any]] = [
     {"role": "system", "content": "Be brief."},
     {"role": "developer", "content": "Be kind."},

@@ -58,7 +58,7 @@ class OpenAIChat:
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:
         """The request body. A field that is None is left out, so that it looks like one never heard of."""
         body: dict[str, Any] = {
-            "model": model,
+            spelling.get("model", "model"): model,
             "messages": [message.model_dump(exclude_none=True) for message in request.messages],
         }
         body |= spelled(request, _PLAIN_FIELDS, spelling) | self._logprobs(request, spelling)
@@ -107,11 +107,10 @@ def spelled(request: ChatRequest, names: Iterable[str], spelling: Mapping[str, s
 
 
 def stream_fields(spelling: Mapping[str, str]) -> dict[str, Any]:
-    """How a request asks for a stream."""
-    if not spelling.get("stream_options", "stream_options"):
-        return {"stream": True}
-    # Without it most servers count nothing in a stream, and lost records could not be noticed.
-    return {"stream": True, "stream_options": {"include_usage": True}}
+    """How a request asks for a stream, unless the address says so."""
+    # Without the options most servers count nothing in a stream, and lost records could not be noticed.
+    asked: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+    return {key: value for key, value in asked.items() if spelling.get(key, key)}
 
 
 _T = TypeVar("_T", LogprobsData, StreamLogprobsDelta)
