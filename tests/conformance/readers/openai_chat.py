@@ -10,13 +10,15 @@ from tests.conformance.readers import Json, Part, Reader, options, table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SPELLINGS = {"max_completion_tokens": "max_tokens"}
+_SPELLINGS = {"max_completion_tokens": "max_tokens", "model_id": "model"}
 
 
 def parts(event: Json) -> Iterator[Part]:
     for choice in event.get("choices", ()):
         said = table(choice.get("message") or choice.get("delta"))
         logprobs = table(choice.get("logprobs"))
+        if beside := choice.get("reasoning_logprobs"):
+            logprobs = {**logprobs, "reasoning": beside["content"]}
         yield Part(
             own=choice,
             index=choice["index"],

@@ -15,7 +15,7 @@ _SAME = ("temperature", "top_p", "max_tokens", "stop", "seed", "n", "presence_pe
 
 def parts(event: Json) -> Iterator[Part]:
     for choice in event.get("choices", ()):
-        found = table(choice.get("logprobs"))
+        found = table(choice.get("logprobs")) or _beside(event)
         yield Part(
             own=choice,
             index=choice["index"],
@@ -23,6 +23,12 @@ def parts(event: Json) -> Iterator[Part]:
             logprobs={"content": records(found)} if found else {},
             ending=choice.get("finish_reason"),
         )
+
+
+def _beside(event: Json) -> Json:
+    """Together's place for the record of a chunk."""
+    token = table(event.get("token"))
+    return {"tokens": [token["text"]], "token_logprobs": [token["logprob"]]} if token else {}
 
 
 def records(found: Json) -> list[Json]:
