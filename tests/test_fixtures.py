@@ -55,7 +55,9 @@ DOCUMENTED = [path for path in CASSETTES if load(path)["metadata"]["evidence"] =
 CHAT = [
     path
     for path in DOCUMENTED
-    if not path.stem.startswith("err_") and "/chat/completions" in load(path)["interactions"][0]["request"]["uri"]
+    if not path.stem.startswith("err_")
+    and "/chat/completions" in load(path)["interactions"][0]["request"]["uri"]
+    and load(path)["metadata"].get("wire", "openai-chat") == "openai-chat"
 ]
 STREAMED = [path for path in DOCUMENTED if path.stem.endswith("_stream")]
 
@@ -144,13 +146,15 @@ def whole_reply(path: Path) -> Json:
                 part["index"], {"index": part["index"], "message": {}, "logprobs": {}, "finish_reason": None}
             )
             _add_delta(choice, part)
-    first = {key: value for key, value in chunks[0].items() if key not in {"choices", "usage", "obfuscation"}}
+    # Azure's first chunk has no choice: it is about the prompt, and has neither the id nor the model.
+    named = next(chunk for chunk in chunks if chunk["choices"])
+    first = {key: value for key, value in named.items() if key not in {"choices", "usage", "obfuscation"}}
     return {**first, "choices": [choices[index] for index in sorted(choices)], "usage": usage}
 
 
 def _add_delta(choice: Json, part: Json) -> None:
     message = choice["message"]
-    for key in ("content", "refusal", "reasoning_content"):
+    for key in ("content", "refusal", "reasoning_content", "reasoning"):
         if part["delta"].get(key):
             message[key] = message.get(key, "") + part["delta"][key]
     for call in part["delta"].get("tool_calls") or ():
@@ -167,6 +171,8 @@ def _add_delta(choice: Json, part: Json) -> None:
 def channels(choice: Json) -> dict[str, list[Json]]:
     """The token records of a choice by channel, without the empty channels."""
     logprobs: dict[str, list[Json] | None] = choice.get("logprobs") or {}
+    if beside := choice.get("reasoning_logprobs"):
+        logprobs = {**logprobs, "reasoning": beside["content"]}
     return {channel: records for channel, records in logprobs.items() if records}
 
 

@@ -57,7 +57,7 @@ class Case:
     @property
     def model(self) -> str:
         """The model that was asked; engines with one model need no name."""
-        return self.place.model or str(self.body.get("model") or "the-only-one")
+        return self.place.model or str(self.body.get("model") or self.body.get("model_id") or "the-only-one")
 
     @property
     def stream(self) -> bool:
@@ -73,9 +73,10 @@ class Case:
     def events(self) -> list[Any]:
         """The objects of the reply: one for a whole reply, one per event of a stream."""
         if not self.stream or self.status >= 400:
-            whole = json.loads(self.reply)
+            whole: Any = json.loads(self.reply)
             # A list is of choices, which have no numbers of their own.
-            return [{"index": i, **one} for i, one in enumerate(whole)] if isinstance(whole, list) else [whole]
+            choices: list[Any] = whole if isinstance(whole, list) else []
+            return [{"index": i, **choice} for i, choice in enumerate(choices)] or [whole]
         return reader(self.wire).events(self.reply)
 
     def record_count(self) -> int:

@@ -145,7 +145,7 @@ def top_logprobs(said: Said, seen: Recording) -> Facets:
     agree(claim.min is None or asked >= claim.min, f"{asked} works, below the minimum")
     agree(claim.max is None or asked <= claim.max, f"{asked} works, above the maximum")
     # A column has the sampled token too, where it is not among the best, and tokens of the same text only once.
-    columns = seen.case.wire == "openai-completions" and max(_counts(seen)) in {asked, asked + 1}
+    columns = seen.case.wire in {"openai-completions", "together-columns"} and max(_counts(seen)) in {asked, asked + 1}
     agree(columns or _counts(seen) == {asked}, f"{_counts(seen)} alternatives for {asked}")
     return VALUE | {limit for limit in ("min", "max") if getattr(claim, limit) == asked}
 
@@ -169,6 +169,11 @@ def reasoning_logprobs(said: Said, seen: Recording) -> Facets:
     thought = seen.said("reasoning") or seen.said("reasoning_content")
     if not thought or not seen.asked("logprobs"):
         return NOTHING
+    if said.value is YES:
+        own = [record for part in seen.parts for record in part.logprobs.get("reasoning", ())]
+        own += [record for part in seen.parts for record in part.logprobs.get("reasoning_content", ())]
+        agree("".join(record["token"] for record in own) == thought, "the records are not its own")
+        return VALUE | {"json_key"}
     agree(said.value is PARTIAL, "reasoning with records, in the channel of the content")
     agree(seen.channels == {"content"}, f"the channels are {sorted(seen.channels)}")
     agree(len(seen.records) == seen.generated, "records are missing")
@@ -204,7 +209,7 @@ def prompt_logprobs(said: Said, seen: Recording) -> Facets:
     values = seen.under(said.claim.json_key or "")
     agree(bool(values) is (said.value is not NO), "none in the reply")
     agree(len(values) == seen.prompt, "not one for each token of the prompt")
-    numbers = [value[0] if isinstance(value, list) else value for value in values]
+    numbers: list[Any] = [value[0] if isinstance(value, list) else value for value in values]
     agree(numbers[0] is None and all(numbers[1:]), "the first has nothing before it")
     return VALUE | {"json_key"}
 
