@@ -81,4 +81,9 @@ def merge_provider(base: Raw, over: Raw) -> Raw:
     merged = {**base, **over}
     if "wires" in over:
         merged["wires"] = {**base.get("wires", {}), **over["wires"]}
+    if "variables" in base and "variables" not in over:
+        # An address of the user's own has no place for all of them.
+        addresses = repr((merged.get("base_url"), merged.get("wires")))
+        variables: Raw = base["variables"]
+        merged["variables"] = {name: one for name, one in variables.items() if f"{{{name}}}" in addresses}
     return merged
