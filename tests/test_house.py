@@ -50,6 +50,8 @@ ALLOWED: dict[str, set[str]] = {
     "call": TYPES | {"auth", "parameter_adapter", "registry", "wire", "delivery", "accumulate", "retry"},
     "_drive": TYPES,
     "local": {"local", "errors"},
+    "probe": TYPES
+    | {"probe", "call", "registry", "wire", "http", "retry", "auth", "local", "_config", "_address", "_drive"},
 }
 """Part of the house -> parts it may import. Parts that are not listed stand on top and may import anything."""
 
@@ -85,6 +87,11 @@ def test_imports_go_one_way(path: Path) -> None:
     if part in ALLOWED:
         inner = {name.split(".")[1] for name in imports if name.startswith("nxlog.")}
         assert inner <= ALLOWED[part] | {part}
+
+
+def test_only_the_command_line_knows_the_probe() -> None:
+    knowing = {part_of(path) for path in MODULES if any(name.startswith("nxlog.probe") for name in imports_of(path))}
+    assert knowing == {"probe", "cli"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
