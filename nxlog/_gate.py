@@ -29,7 +29,8 @@ class Case:
     refused: str | None = None
     """Why the server refused logprobs in this mode earlier; None when it did not."""
     lacks: frozenset[str] = frozenset()
-    """Names of claims that the wire format has no place for, whatever the model could do."""
+    """What the wire format has no place for, whatever the model could do: names of claims, or single values of
+    fields, such as ``tool_choice=required``."""
 
     def claim(self, name: str) -> Claim:
         """The claim about a field."""
@@ -85,6 +86,15 @@ def obstacle(case: Case, name: str) -> Obstacle | None:
     """
     claim = case.claim(name)
     return _unmet(case, claim) or _unsupported(case, claim) or _unspeakable(case, name)
+
+
+def value_obstacle(case: Case, name: str, value: str) -> Obstacle | None:
+    """Why a field cannot have this value: the format has the field and no word for that."""
+    if name in case.lacks:
+        return WarningCode.UNSUPPORTED, "the wire format has no field for it"
+    if f"{name}={value}" in case.lacks:
+        return WarningCode.UNSUPPORTED, f"the wire format has no word for {value!r}"
+    return None
 
 
 def _unspeakable(case: Case, name: str) -> Obstacle | None:

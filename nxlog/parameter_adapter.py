@@ -25,6 +25,7 @@ from nxlog._gate import (
     drop_each,
     obstacle,
     out_of_range,
+    value_obstacle,
 )
 from nxlog.errors import UnsupportedParameterError
 from nxlog.registry import Requirement
@@ -59,7 +60,7 @@ def adapt(
         on_unsupported: ``"warn"`` drops with a warning, ``"raise"`` raises.
         on_unknown: ``"try"`` sends a field whose claim is unknown, ``"drop"`` treats it as unsupported.
         refused: why the server refused logprobs earlier, if it did.
-        lacks: claims that the wire format has no place for.
+        lacks: what the wire format has no place for (see ``nxlog.wire.base.Wire.lacks``).
 
     Raises:
         UnsupportedParameterError: ``on_unsupported="raise"`` and a field cannot be delivered as asked.
@@ -149,6 +150,8 @@ def adapt_reasoning(case: Case) -> Findings:
             return drop(case, "reasoning_effort", (WarningCode.UNSUPPORTED, "the model never reasons"), INFO)
         problem = (WarningCode.UNSUPPORTED, "the model always reasons and does not accept 'none'")
         return drop(case, "reasoning_effort", problem, WARNING)
+    if effort is not None and (problem := value_obstacle(case, "reasoning_effort", effort)):
+        return drop(case, "reasoning_effort", problem, WARNING)
     return drop_each(case, ("reasoning_effort",), WARNING)
 
 
@@ -198,7 +201,7 @@ def adapt_tools(case: Case) -> Findings:
     """Tools: without them the answer is another one, so an error in severity."""
     request, problem = case.request, obstacle(case, "tools")
     if problem is None:
-        return NOTHING
+        return _adapt_tool_choice(case)
     changes: dict[str, Any] = {}
     warnings: list[ParameterWarning] = []
     for name, severity in (("tools", ERROR), ("tool_choice", WARNING)):
@@ -207,6 +210,14 @@ def adapt_tools(case: Case) -> Findings:
             changes |= dropped
             warnings += found
     return changes, warnings
+
+
+def _adapt_tool_choice(case: Case) -> Findings:
+    choice = case.request.tool_choice
+    if choice is None:
+        return NOTHING
+    problem = value_obstacle(case, "tool_choice", choice if isinstance(choice, str) else "function")
+    return NOTHING if problem is None else drop(case, "tool_choice", problem, WARNING)
 
 
 def adapt_logprobs(case: Case) -> Findings:

@@ -99,6 +99,31 @@ def test_what_the_wire_lacks_is_dropped_whatever_the_model_can() -> None:
     assert adapt(asked, at("vllm")) == (asked, [])
 
 
+NAMED = {"type": "function", "function": {"name": "tide"}}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "lacking", "words"),
+    [
+        ("tool_choice", "required", "tool_choice=required", "no word for 'required'"),
+        ("tool_choice", NAMED, "tool_choice=function", "no word for 'function'"),
+        ("tool_choice", "none", "tool_choice", "no field for it"),
+        ("reasoning_effort", "none", "reasoning_effort=none", "no word for 'none'"),
+    ],
+)
+def test_a_value_that_the_wire_has_no_word_for_is_dropped(field: str, value: Any, lacking: str, words: str) -> None:
+    tools = [{"type": "function", "function": {"name": "tide"}}]
+    asked = request(tools=tools, **{field: value})
+    sent, found = adapt(asked, at("vllm"), lacks=frozenset({lacking}))
+    assert (sent.tools, getattr(sent, field)) == (asked.tools, None)
+    assert brief(found) == [(field, "unsupported", "warning")]
+    assert words in found[0].message
+    for other in ("tool_choice=other", "reasoning_effort=high"):
+        assert adapt(asked, at("vllm"), lacks=frozenset({other})) == (asked, [])
+    with pytest.raises(UnsupportedParameterError, match=field):
+        adapt(asked, at("vllm"), lacks=frozenset({lacking}), on_unsupported="raise")
+
+
 # -- legacy options --------------------------------------------------------------------------------------------------
 
 

@@ -93,7 +93,7 @@ def test_every_field_of_a_request_is_in_the_table() -> None:
 
 
 def test_what_has_no_place_is_left_to_the_gate() -> None:
-    assert {"n", "top_logprobs"} <= WIRE.lacks
+    assert {"n", "top_logprobs", "tool_choice=function"} <= WIRE.lacks
 
 
 def test_spelling_renames_and_leaves_out() -> None:

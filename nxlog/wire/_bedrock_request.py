@@ -67,10 +67,10 @@ def _image(url: str, where: str) -> Block:
 
 
 def tool_config(request: ChatRequest) -> Block:
-    """Tools and which of them to use; nothing without tools, because the wire refuses an empty list."""
-    if not request.tools:
-        return {}
-    config: Block = {"tools": [_tool(tool) for tool in request.tools]}
+    """Tools and which of them to use. Tools of the model's own, in the provider options, can be chosen as well."""
+    config: Block = {}
+    if request.tools:
+        config["tools"] = [_tool(tool) for tool in request.tools]
     if request.tool_choice is not None:
         config["toolChoice"] = _tool_choice(request.tool_choice)
     return config

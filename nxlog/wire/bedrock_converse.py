@@ -61,6 +61,7 @@ class BedrockConverse:
         {"n", "seed", "presence_penalty", "frequency_penalty", "json_mode"}
         | {"logprobs", "streaming_logprobs", "top_logprobs", "token_ids"}
         | {"prompt_logprobs", "reasoning_logprobs", "refusal_logprobs"}
+        | {"tool_choice=none", "reasoning_effort=none"}
     )
 
     def encode(

@@ -55,7 +55,7 @@ class CohereChat:
 
     name = "cohere-chat"
     lacks: frozenset[str] = frozenset(
-        {"n", "top_logprobs", "prompt_logprobs", "reasoning_logprobs", "refusal_logprobs"}
+        {"n", "top_logprobs", "prompt_logprobs", "reasoning_logprobs", "refusal_logprobs", "tool_choice=function"}
     )
 
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:

@@ -169,7 +169,8 @@ def _one_of(errors: list[object]) -> object:
     """The first of several objects, all of several texts."""
     if all(isinstance(error, str) for error in errors):
         return "; ".join(cast("list[str]", errors))
-    return next((error for error in errors if isinstance(error, dict)), None)
+    objects = (cast("object", error) for error in errors if isinstance(error, dict))
+    return next(objects, None)
 
 
 def _named(body: Mapping[str, Any]) -> str | None:

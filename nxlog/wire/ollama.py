@@ -52,7 +52,9 @@ class Ollama:
     """The wire; it has no state."""
 
     name = NAME
-    lacks: frozenset[str] = frozenset({"n", "prompt_logprobs", "token_ids"})
+    lacks: frozenset[str] = frozenset(
+        {"n", "prompt_logprobs", "token_ids", "tool_choice=required", "tool_choice=function"}
+    )
 
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:
         """The request body. ``stream`` is always said: the server streams unless it is told not to."""
