@@ -377,7 +377,7 @@ def test_provider_by_id_alias_and_case(registry: Registry) -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("opnai", "did you mean 'openai'"), ("vlm", "did you mean 'vllm'"), ("zzz", "known are anthropic")],
+    [("opnai", "did you mean 'openai'"), ("vlm", "did you mean 'vllm'"), ("zzz", "known are ai21")],
 )
 def test_unknown_provider_says_what_was_meant(registry: Registry, name: str, hint: str) -> None:
     for call in (registry.provider, registry.capabilities, registry.claims):
@@ -487,6 +487,14 @@ def test_change_of_a_built_in_provider(registry: Registry) -> None:
     changed = registry.with_(providers={"vllm": {"base_url": "http://gpu:8000/v1"}})
     assert changed.provider("vllm").base_url == "http://gpu:8000/v1"
     assert changed.provider("vllm").wires == registry.provider("vllm").wires
+
+
+def test_an_address_of_ones_own_needs_no_variables_of_the_old_one(registry: Registry) -> None:
+    provider = registry.with_(providers={"azure-openai": {"base_url": "https://gateway.example"}}).provider(
+        "azure-openai"
+    )
+    assert provider.base_url == "https://gateway.example"
+    assert set(provider.variables) == {"api_version"}  # still in the paths
 
 
 def test_an_alias_cannot_be_taken_twice(registry: Registry) -> None:

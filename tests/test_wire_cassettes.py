@@ -47,6 +47,10 @@ PAIRS = [
     "anthropic/messages",
     "anthropic/messages_thinking",
     "anthropic/messages_tools",
+    "azure-openai/chat_logprobs",
+    "cohere/chat_logprobs",
+    "openai/completions_logprobs",
+    "writer/chat_logprobs",
 ]
 
 # The same from servers that lose records in streams: what arrives is the whole reply's list without these positions.

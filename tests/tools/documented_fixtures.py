@@ -17,8 +17,13 @@ from typing import TYPE_CHECKING
 
 from cassette_file import render, write
 from documented_anthropic import anthropic
+from documented_azure import azure
 from documented_chat import openai
+from documented_clouds import clouds
 from documented_deepseek import deepseek
+from documented_google import google
+from documented_hosts import hosts
+from documented_labs import labs
 
 if TYPE_CHECKING:
     from cassette_file import Exchange
@@ -26,11 +31,19 @@ if TYPE_CHECKING:
 
 def exchanges(fixtures: Path) -> dict[Path, Exchange]:
     """Every documented exchange by the file it belongs in."""
-    groups = {"openai": openai(), "anthropic": anthropic(), "deepseek": deepseek()}
+    groups = [
+        {"openai": openai(), "anthropic": anthropic(), "deepseek": deepseek()},
+        labs(),
+        azure(),
+        google(),
+        hosts(),
+        clouds(),
+    ]
     return {
         fixtures / provider / f"{name}.yaml": exchange
-        for provider, group in groups.items()
-        for name, exchange in group.items()
+        for group in groups
+        for provider, cassettes in group.items()
+        for name, exchange in cassettes.items()
     }
 
 

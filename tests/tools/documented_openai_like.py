@@ -87,9 +87,9 @@ def chat(host: Host, name: str = "chat_logprobs", rows: Sequence[str] = ROWS, **
     return _pair(host, name, records, [_logprobs(host, [record]) for record in records], host.ask | over)
 
 
-def plain(host: Host, name: str = "chat_plain") -> dict[str, Exchange]:
+def plain(host: Host, name: str = "chat_plain", value: Any = None) -> dict[str, Exchange]:
     """A reply without log-probabilities, not asked for, and the same answer as a stream."""
-    return _pair(host, name, entries(ROWS), [None for _ in ROWS], {})
+    return _pair(host, name, entries(ROWS), [value for _ in ROWS], {})
 
 
 def ignored(host: Host, name: str = "chat_logprobs", value: Any = None) -> dict[str, Exchange]:
