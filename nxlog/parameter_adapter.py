@@ -150,8 +150,8 @@ def adapt_reasoning(case: Case) -> Findings:
             return drop(case, "reasoning_effort", (WarningCode.UNSUPPORTED, "the model never reasons"), INFO)
         problem = (WarningCode.UNSUPPORTED, "the model always reasons and does not accept 'none'")
         return drop(case, "reasoning_effort", problem, WARNING)
-    if effort is not None and (problem := value_obstacle(case, "reasoning_effort", effort)):
-        return drop(case, "reasoning_effort", problem, WARNING)
+    if effort is not None and (unspeakable := value_obstacle(case, "reasoning_effort", effort)):
+        return drop(case, "reasoning_effort", unspeakable, WARNING)
     return drop_each(case, ("reasoning_effort",), WARNING)
 
 
@@ -268,7 +268,8 @@ def adapt_top_logprobs(case: Case) -> Findings:
 
 
 def _needs_alternatives(case: Case) -> bool:
-    return Requirement.TOP_LOGPROBS in case.claim("logprobs").requires
+    required = Requirement.TOP_LOGPROBS in case.claim("logprobs").requires
+    return required and obstacle(case, "top_logprobs") is None
 
 
 def adapt_response_format(case: Case) -> Findings:

@@ -271,6 +271,10 @@ def test_promises(asked: ChatRequest, capabilities: ProviderCapabilities, policy
         was, now = getattr(asked, name), getattr(sent, name)
         if was == now or (name == "messages" and "response_format" in named):
             continue
+        if name == "top_logprobs" and was is None:
+            # More than was asked for, where without it nothing would come.
+            assert Requirement.TOP_LOGPROBS in capabilities.claim("logprobs").requires
+            continue
         if name == "response_format" and was.type == "text":
             assert now is None
             continue

@@ -48,8 +48,11 @@ class Wire(Protocol):
 
     @property
     def lacks(self) -> frozenset[str]:
-        """What the format has no place for: names of registry claims (``seed``, ``json_mode``, ...), or single values
-        of fields (``tool_choice=none``, ``tool_choice=function`` for a named one, ``reasoning_effort=none``)."""
+        """What the format has no place for.
+
+        Names of registry claims (``seed``, ``json_mode``, ...), or single values of fields: ``tool_choice=none``,
+        ``tool_choice=function`` for a named one, ``reasoning_effort=none``.
+        """
         ...
 
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:
