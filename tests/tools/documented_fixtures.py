@@ -21,6 +21,7 @@ from documented_azure import azure
 from documented_chat import openai
 from documented_clouds import clouds
 from documented_deepseek import deepseek
+from documented_engines import engines
 from documented_google import google
 from documented_hosts import hosts
 from documented_labs import labs
@@ -33,6 +34,7 @@ def exchanges(fixtures: Path) -> dict[Path, Exchange]:
     """Every documented exchange by the file it belongs in."""
     groups = [
         {"openai": openai(), "anthropic": anthropic(), "deepseek": deepseek()},
+        engines(),
         labs(),
         azure(),
         google(),

@@ -10,6 +10,8 @@ from tests.conformance.readers import Json, Part, Reader, options, table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+COLUMNS = {"tokens", "token_ids", "token_logprobs", "top_logprobs", "text_offset"}
+"""Keys that KoboldCpp has beside the records, with the same values."""
 _SPELLINGS = {"max_completion_tokens": "max_tokens", "model_id": "model"}
 
 
@@ -23,7 +25,7 @@ def parts(event: Json) -> Iterator[Part]:
             own=choice,
             index=choice["index"],
             said={key: value for key, value in said.items() if isinstance(value, str)},
-            logprobs={channel: records or [] for channel, records in logprobs.items()},
+            logprobs={channel: records or [] for channel, records in logprobs.items() if channel not in COLUMNS},
             tool_calls=bool(said.get("tool_calls")),
             ending=choice.get("finish_reason"),
         )
@@ -36,6 +38,8 @@ def usage(event: Json) -> dict[str, int]:
 
 def request(body: Json) -> Json:
     named = {_SPELLINGS.get(key, key): value for key, value in body.items()}
+    if type(named.get("logprobs")) is int:  # the number of alternatives, where both have one field
+        named = {**named, "logprobs": True, "top_logprobs": named["logprobs"]}
     fields = {key: value for key, value in named.items() if key in ChatRequest.model_fields and key != "model"}
     return options(
         fields, {key: value for key, value in named.items() if key not in fields}, without=["stream_options"]
