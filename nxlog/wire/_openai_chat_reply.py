@@ -13,7 +13,8 @@ from typing import Any, TypeVar, cast
 import msgspec
 from msgspec import Raw, Struct
 
-from nxlog._json import BROKEN, NULL, as_list, loads, raw_of
+from nxlog._json import BROKEN, NULL, as_list, integer, loads, loads_anything, raw_of
+from nxlog.wire._beside_records import completed
 from nxlog.wire._column_records import decode_number
 from nxlog.wire._logprobs_value import Channels, decode_entries, is_number, sniff
 from nxlog.wire.base import not_the_shape
@@ -51,6 +52,10 @@ class ReplyChoice(Struct, gc=False):
     # Other places where servers put records. Anything but null there is for the loose reader.
     reasoning_logprobs: None = None
     log_probs: None = None
+    # What says more about the same records.
+    token_ids: list[int] | None = None
+    response_token_ids: list[int] | None = None
+    meta_info: Raw = NULL
 
 
 class _PromptDetails(Struct, gc=False):
@@ -90,7 +95,9 @@ class _LooseChoice(Struct, gc=False):
     reasoning_logprobs: Raw = NULL
     top_logprobs: Raw = NULL
     token_ids: Raw = NULL
+    response_token_ids: Raw = NULL
     prompt_token_ids: Raw = NULL
+    meta_info: Raw = NULL
 
 
 class _LooseReply(Struct, gc=False):
@@ -116,12 +123,23 @@ def decode_reply(data: bytes) -> Reply:
         DecodeError: not a JSON object.
     """
     try:
-        return _decode_strict(data)
+        reply = _decode_strict(data)
     except msgspec.ValidationError:
         # Nearly always records with keys of the server's own, as Fireworks has them.
         return decode_loosely(data)
     except BROKEN:
         return _decode_tolerantly(data, NAME)
+    for choice in reply.choices or ():
+        # Looked at here, because it is so for every chunk of a stream and hardly ever true.
+        if choice.token_ids or choice.response_token_ids or choice.meta_info is not NULL:
+            _complete(choice)
+    return reply
+
+
+def _complete(choice: ReplyChoice) -> None:
+    if choice.logprobs is not None:
+        ids = choice.token_ids or choice.response_token_ids
+        choice.logprobs.content = completed(choice.logprobs.content, ids, choice.meta_info)
 
 
 def decode_loosely(data: bytes, *, wire: str = NAME) -> Reply:
@@ -173,7 +191,9 @@ def _choice_from_object(item: dict[str, Any]) -> _LooseChoice:
         reasoning_logprobs=raw_of(item.get("reasoning_logprobs")),
         top_logprobs=raw_of(item.get("top_logprobs")),
         token_ids=raw_of(item.get("token_ids")),
+        response_token_ids=raw_of(item.get("response_token_ids")),
         prompt_token_ids=raw_of(item.get("prompt_token_ids")),
+        meta_info=raw_of(item.get("meta_info")),
     )
 
 
@@ -194,14 +214,23 @@ def _beside_choices(token: Raw) -> Channels | None:
 
 
 def _from_loose_choice(choice: _LooseChoice) -> ReplyChoice:
-    return ReplyChoice(
+    found = ReplyChoice(
         index=choice.index,
         message=choice.message,
         delta=choice.delta,
         text=choice.text,
         finish_reason=choice.finish_reason,
         logprobs=_channels(choice),
+        token_ids=_ids(choice.token_ids) or _ids(choice.response_token_ids),
+        meta_info=choice.meta_info,
     )
+    _complete(found)
+    return found
+
+
+def _ids(value: Raw) -> list[int] | None:
+    ids = [] if value == NULL else [integer(item) for item in as_list(loads_anything(value))]
+    return None if None in ids else cast("list[int]", ids)
 
 
 def _channels(choice: _LooseChoice) -> Channels | None:

@@ -21,6 +21,9 @@ def parts(event: Json) -> Iterator[Part]:
         logprobs = table(choice.get("logprobs"))
         if beside := choice.get("reasoning_logprobs"):
             logprobs = {**logprobs, "reasoning": beside["content"]}
+        if flat := _flat(table(choice.get("meta_info"))):
+            records = zip(logprobs["content"], flat, strict=True)
+            logprobs = {**logprobs, "content": [{**record, "top_logprobs": tops} for record, tops in records]}
         yield Part(
             own=choice,
             index=choice["index"],
@@ -29,6 +32,13 @@ def parts(event: Json) -> Iterator[Part]:
             tool_calls=bool(said.get("tool_calls")),
             ending=choice.get("finish_reason"),
         )
+
+
+def _flat(meta: Json) -> list[list[Json]]:
+    """SGLang's alternatives without texts, which are in one list for all tokens."""
+    values, shape = meta.get("output_top_logprobs_val_flat") or [], meta.get("output_top_logprobs_shape") or [0, 1]
+    tops = [{"logprob": value} for value in values]
+    return [tops[start : start + shape[1]] for start in range(0, len(tops), shape[1])]
 
 
 def usage(event: Json) -> dict[str, int]:
