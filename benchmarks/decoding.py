@@ -41,6 +41,7 @@ def nxlog_decoder(size: str) -> Callable[[bytes], ChatResponse]:
         on_unsupported="warn",
         on_unknown="try",
         registry=None,
+        variables=None,
     )
     request = ChatRequest(
         model="gpt-4.1",

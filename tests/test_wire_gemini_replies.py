@@ -13,6 +13,7 @@ from nxlog.accumulate import accumulate
 from nxlog.errors import ResponseTooLargeError, ServerError
 from nxlog.wire._json_array import ObjectSplitter
 from nxlog.wire.gemini import Gemini
+from tests.test_hosted_recordings import FOLDER
 
 WIRE = Gemini()
 
@@ -115,8 +116,7 @@ def test_what_stands_between_the_items_is_let_go() -> None:
 
 def test_recordings_of_others() -> None:
     """Real replies of Vertex, kept outside of the project: every token has its record, whole, streamed and as array."""
-    place = pytest.importorskip("tests.conformance.hosted").HOSTED / "google"
-    files = sorted(place.glob("*.yaml"))
+    files = sorted((FOLDER / "google").glob("*.yaml"))
     if not files:
         pytest.skip("the recordings are not here")
     for file in files:
