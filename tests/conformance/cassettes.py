@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 import yaml
@@ -75,7 +75,7 @@ class Case:
         if not self.stream or self.status >= 400:
             whole: Any = json.loads(self.reply)
             # A list is of choices, which have no numbers of their own.
-            choices: list[Any] = whole if isinstance(whole, list) else []
+            choices = cast("list[Any]", whole) if isinstance(whole, list) else []
             return [{"index": i, **choice} for i, choice in enumerate(choices)] or [whole]
         return reader(self.wire).events(self.reply)
 

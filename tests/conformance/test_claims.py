@@ -160,7 +160,14 @@ def test_who_inherits_recordings_takes_over_what_was_judged_elsewhere() -> None:
 
 def test_the_engines_rest_on_recordings() -> None:
     """So that the tests above do not pass for want of claims, and no check is there for nothing."""
-    assert {said.provider for said in SHOWN} >= {"llamacpp", "sglang", "transformers-serve", "vllm"}
+    assert {said.provider for said in SHOWN} >= {
+        "llamacpp",
+        "llama-cpp-python",
+        "mlx-lm",
+        "sglang",
+        "transformers-serve",
+        "vllm",
+    }
     assert {said.name for said in SHOWN} >= {*claim_checks.CHECKS, *trait_checks.CHECKS}
 
 
@@ -208,6 +215,7 @@ def made_up(provider: str, name: str, refs: str, /, *, wire: str = "openai-chat"
     return Statement(provider, wire, "", name, said, posture)
 
 
+COMPLETIONS, RESPONSES = "openai-completions", "openai-responses"
 PARTLY = {"value": "partial", "note": "some"}
 WRONG = [
     # the value
@@ -248,6 +256,22 @@ WRONG = [
     made_up("vllm", "distribution", "chat_temp1_seeded", value="temperature"),
     made_up("sglang", "distribution", "chat_temp1_seeded", value="raw"),
     made_up("llamacpp", "distribution", "chat_json_schema", value="processed"),
+    # other wires, other engines
+    made_up("llama-cpp-python", "logprobs", "chat_logprobs_only", value="yes"),
+    made_up("llama-cpp-python", "n", "chat_n2", value="yes"),
+    made_up("llama-cpp-python", "json_schema", "chat_json_schema", value="yes"),
+    made_up("llama-cpp-python", "prompt_logprobs", "completions_echo_logprobs", wire=COMPLETIONS, value="yes"),
+    made_up("vllm", "prompt_logprobs", "completions_echo_logprobs", wire=COMPLETIONS, **PARTLY),
+    made_up("llamacpp", "prompt_logprobs", "completions_echo_logprobs", wire=COMPLETIONS, value="yes"),
+    made_up("llamacpp", "top_logprobs", "completions_logprobs0", wire=COMPLETIONS, value="yes", min=0),
+    made_up("vllm", "bytes", "emoji_completions", wire=COMPLETIONS, value="exact"),
+    made_up("sglang", "bytes", "07b_emoji_responses", wire=RESPONSES, value="exact"),
+    made_up("sglang", "bytes", "07b_emoji_responses", wire=RESPONSES, value="missing"),
+    made_up("sglang", "streaming_logprobs", "responses_logprobs_stream", wire=RESPONSES, value="yes"),
+    made_up("llamacpp", "logprobs", "responses_include_no_toplp", wire=RESPONSES, value="yes"),
+    made_up("vllm", "entries_per_token", "emoji_responses_stream", wire=RESPONSES, value="exact"),
+    made_up("sglang", "distribution", "generate_temp13", wire="sglang-generate", value="raw"),
+    made_up("llamacpp", "bytes", "native_completion_emoji", wire="llamacpp", value="missing"),
 ]
 BESIDE_THE_POINT = [
     made_up("vllm", "seed", "chat_temp1_seeded", value="yes"),  # no check
@@ -268,6 +292,10 @@ BESIDE_THE_POINT = [
     made_up("llamacpp", "bytes", "chat_logprobs", value="exact"),
     made_up("sglang", "entries_per_token", "emoji_chat", value="lossy-stream"),
     made_up("vllm", "distribution", "chat_logprobs", value="raw"),
+    made_up("llamacpp", "entries_per_token", "native_completion_nprobs", wire="llamacpp", value="merged"),
+    made_up("sglang", "bytes", "generate", wire="sglang-generate", value="missing"),
+    made_up("sglang", "entries_per_token", "generate_stream", wire="sglang-generate", value="lossy-stream"),
+    made_up("llama-cpp-python", "logprobs", "chat_logprobs", value="yes", requires=["top-logprobs"]),
 ]
 
 

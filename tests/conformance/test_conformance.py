@@ -181,7 +181,17 @@ def test_a_silent_dropper_is_noticed(name: str, driver: str) -> None:
 
 
 LOSSLESS = {
-    "vllm": ("chat_logprobs", "emoji_chat", "chat_tools_required"),
+    "vllm": ("chat_logprobs", "emoji_chat", "chat_tools_required", "emoji_completions"),
+    "llamacpp": ("emoji_completions", "native_completion_nprobs", "native_completion_emoji"),
+    "llama-cpp-python": ("chat_logprobs", "chat_eos", "chat_tools_required", "emoji"),
+    "ollama": ("native_chat", "chat_logprobs"),
+    "tgi": ("generate", "chat_logprobs"),
+    "sglang-jax": ("generate",),
+    "lmstudio": ("responses_logprobs",),
+    "koboldcpp": ("chat_logprobs",),
+    "tabbyapi": ("chat_logprobs",),
+    "lmdeploy": ("chat_logprobs",),
+    "mlc": ("chat_logprobs",),
     "openai": ("chat_logprobs", "chat_n2", "chat_refusal", "chat_tools"),
     "deepseek": ("chat_reasoning_logprobs",),
     "anthropic": ("messages", "messages_thinking", "messages_tools"),
@@ -191,7 +201,7 @@ LOSSLESS = {
 
 @pytest.mark.parametrize(("provider", "name"), [(p, name) for p, names in LOSSLESS.items() for name in names])
 def test_accumulated_stream_equals_the_whole_reply(provider: str, name: str) -> None:
-    """Promise 3, on real captures of vLLM and on documented pairs."""
+    """Promise 3, on real captures of vLLM and both llama.cpp servers, and on documented pairs."""
     by_name = {case.name: case for case in CASES if case.provider == provider}
     whole, _ = run(by_name[name], "sync", by_name[name].request())
     streamed, _ = run(by_name[f"{name}_stream"], "sync", by_name[f"{name}_stream"].request())
@@ -214,6 +224,10 @@ LOSSY = {
     ("sglang", "emoji_chat_stream"): (3, 10),
     ("sglang", "chat_logprobs_stream"): (7, 8),
     ("llamacpp", "emoji_chat_stream"): (3, 10),
+    ("llamacpp", "native_completion_emoji_stream"): (12, 16),
+    ("vllm", "responses_logprobs_stream"): (6, 7),
+    ("vllm", "emoji_responses_stream"): (3, 10),
+    ("vllm", "think_11_reasoning_responses_stream"): (14, 20),
 }
 """(provider, cassette) -> (token records, generated tokens) of servers that lose some."""
 

@@ -11,6 +11,8 @@ from tests.conformance.recordings import Recording, sibling
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.conformance.readers import Json
+
 MASKED_AT = -9999.0
 PLAIN = {"sglang-generate": "generate"}
 """The recording at temperature 0, by wire."""
@@ -30,13 +32,17 @@ def needed(trait: Trait[Any]) -> Facets:
 def chosen_in_top(trait: Trait[Any], seen: Recording) -> Facets:
     """A greedy reply has the sampled token on top anyway, so it shows nothing."""
     rows = [record for record in seen.records if record.get("top_logprobs", ())]
-    inside = [record["token"] in {top["token"] for top in record.get("top_logprobs", ())} for record in rows]
+    inside = [_known_by(record) in {_known_by(top) for top in record["top_logprobs"]} for record in rows]
     if trait.value is ChosenInTop.SOMETIMES:
         return {"inside" for is_in in inside if is_in} | {"outside" for is_in in inside if not is_in}
     if not rows or seen.greedy:
         return NOTHING
     agree(all(inside) if trait.value is ChosenInTop.ALWAYS else not any(inside), f"{sum(inside)} of {len(inside)}")
     return VALUE
+
+
+def _known_by(record: Json) -> Any:
+    return record.get("token") or record.get("token_id")
 
 
 def top_sorted(trait: Trait[Any], seen: Recording) -> Facets:
