@@ -8,15 +8,14 @@ the tokens themselves repeat.
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
 from nxlog._json import NULL
-from nxlog.errors import DecodeError, IncompleteStreamError
 from nxlog.logprobs import StreamLogprobsDelta
 from nxlog.response import StreamChunk
+from nxlog.wire._decoder import PayloadDecoder
 from nxlog.wire._flat_alternatives import flat_alternatives
 from nxlog.wire._lenient import decode_leniently
 from nxlog.wire._sglang_reply import NAME, Meta, Reply, decoder, raise_abort, raise_error, usage_of
@@ -29,33 +28,17 @@ if TYPE_CHECKING:
     from nxlog._records import TokenLogprob
 
 
-class SglangDecoder:
+class SglangDecoder(PayloadDecoder[bytes]):
     """Chunks from events. The stream is whole when ``[DONE]`` came or every choice has ended."""
 
     def __init__(self) -> None:
-        self._events = EventSplitter()
-        self._done = False
+        super().__init__(EventSplitter())
         self._choices: dict[int, _Choice] = {}
         self._numbers: dict[str, int] = {}
 
-    def feed(self, data: bytes) -> Iterator[StreamChunk]:
-        """The chunks that these bytes complete."""
-        for payload in self._events.feed(data):
-            yield from self._chunks(payload)
-
-    def close(self) -> Iterator[StreamChunk]:
-        """The chunks that were still waiting when the bytes ended."""
-        for payload in self._events.close():
-            # The last event may lack its blank line, or be cut; what follows tells whether anything was lost.
-            with contextlib.suppress(DecodeError):
-                yield from self._chunks(payload)
-        if self._done or (self._choices and all(choice.ended for choice in self._choices.values())):
-            return
-        raise IncompleteStreamError(
-            "the stream ended before the answer did"
-            if self._choices
-            else "the stream ended before the first chunk of an answer"
-        )
+    @property
+    def _whole(self) -> bool:
+        return self._done or (self._started and all(choice.ended for choice in self._choices.values()))
 
     def _chunks(self, payload: bytes) -> Iterator[StreamChunk]:
         if self._done:
@@ -67,6 +50,7 @@ class SglangDecoder:
         raise_error(reply, payload)
         meta = reply.meta_info or Meta()
         index = self._index(reply, meta)
+        self._started = True
         choice = self._choices.setdefault(index, _Choice())
         delta, records = choice.add(reply, meta)
         word = meta.finish_word

@@ -5,17 +5,16 @@ The wire has no logprobs in either direction. https://docs.claude.com/en/api/mes
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
 from nxlog._json import NULL, loads
-from nxlog.errors import DecodeError, IncompleteStreamError
 from nxlog.request import FunctionCall, ToolCall
 from nxlog.response import ChatResponse, Choice, StreamChunk, ToolCallDelta, Usage, with_body
 from nxlog.wire._anthropic_request import conversation, output_options, shortest, tool_choice, tool_object
+from nxlog.wire._decoder import PayloadDecoder
 from nxlog.wire.base import encode_body, not_the_shape
 from nxlog.wire.errors import event_error
 from nxlog.wire.sse import EventSplitter
@@ -202,13 +201,11 @@ def _usage(usage: _Usage) -> Usage:
     )
 
 
-class _Decoder:
+class _Decoder(PayloadDecoder[bytes]):
     """Chunks from events. The stream is whole when ``message_stop`` came, or at least the reason to stop."""
 
     def __init__(self) -> None:
-        self._events = EventSplitter()
-        self._done = False
-        self._started = False
+        super().__init__(EventSplitter())
         self._has_reason = False
         self._id: str | None = None
         self._model: str | None = None
@@ -216,22 +213,9 @@ class _Decoder:
         self._calls = 0
         self._open_call: _Block | None = None
 
-    def feed(self, data: bytes) -> Iterator[StreamChunk]:
-        for payload in self._events.feed(data):
-            yield from self._chunks(payload)
-
-    def close(self) -> Iterator[StreamChunk]:
-        for payload in self._events.close():
-            # The last event may lack its blank line, or be cut; what follows tells whether anything was lost.
-            with contextlib.suppress(DecodeError):
-                yield from self._chunks(payload)
-        if self._done or self._has_reason:
-            return
-        raise IncompleteStreamError(
-            "the stream ended before the answer did"
-            if self._started
-            else "the stream ended before the first chunk of an answer"
-        )
+    @property
+    def _whole(self) -> bool:
+        return self._done or self._has_reason
 
     def _chunks(self, payload: bytes) -> Iterator[StreamChunk]:
         if self._done:

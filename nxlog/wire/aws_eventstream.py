@@ -58,6 +58,10 @@ class FrameSplitter:
             del self._pending[:size]
             yield _frame(frame)
 
+    def close(self) -> tuple[Frame, ...]:
+        """Nothing: a frame that has not ended is cut."""
+        return ()
+
     def _size(self) -> int | None:
         """The length of the frame that begins here, checked as soon as its prelude is there."""
         if len(self._pending) < _PRELUDE.size:

@@ -13,12 +13,13 @@ import msgspec
 from msgspec import Raw, Struct
 
 from nxlog._json import NULL, loads, well_formed
-from nxlog.errors import DecodeError, IncompleteStreamError
+from nxlog.errors import DecodeError
 from nxlog.request import FunctionCall, ToolCall
 from nxlog.response import ChatResponse, Choice, StreamChunk, ToolCallDelta, Usage, with_body
 from nxlog.wire._bedrock_request import conversation, output_config, tool_config
+from nxlog.wire._decoder import PayloadDecoder
 from nxlog.wire._lenient import decode_leniently
-from nxlog.wire.aws_eventstream import FrameSplitter
+from nxlog.wire.aws_eventstream import Frame, FrameSplitter
 from nxlog.wire.base import encode_body, not_the_shape
 from nxlog.wire.errors import event_error
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from nxlog.errors import StatusError
     from nxlog.request import ChatRequest
-    from nxlog.wire.aws_eventstream import Frame
     from nxlog.wire.base import StreamDecoder
 
 _CONFIG_FIELDS = {"max_tokens": "maxTokens", "temperature": "temperature", "top_p": "topP", "stop": "stopSequences"}
@@ -232,28 +232,13 @@ def _usage(usage: _Usage | None) -> Usage | None:
     )
 
 
-class _Decoder:
+class _Decoder(PayloadDecoder[Frame]):
     """Chunks from frames. The stream is whole when ``messageStop`` came; the counts follow it."""
 
     def __init__(self) -> None:
-        self._frames = FrameSplitter()
-        self._started = False
-        self._done = False
+        super().__init__(FrameSplitter())
         self._calls = 0
         self._open_call: int | None = None
-
-    def feed(self, data: bytes) -> Iterator[StreamChunk]:
-        for frame in self._frames.feed(data):
-            yield from self._chunks(frame)
-
-    def close(self) -> Iterator[StreamChunk]:
-        if not self._done:
-            raise IncompleteStreamError(
-                "the stream ended before the answer did"
-                if self._started
-                else "the stream ended before the first chunk of an answer"
-            )
-        yield from ()
 
     def _chunks(self, frame: Frame) -> Iterator[StreamChunk]:
         _raise_exception(frame)

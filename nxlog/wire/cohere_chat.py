@@ -5,7 +5,6 @@ https://docs.cohere.com/reference/chat
 
 from __future__ import annotations
 
-import contextlib
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from nxlog._json import NULL, loads, well_formed
-from nxlog.errors import DecodeError, IncompleteStreamError
 from nxlog.logprobs import LogprobsData, StreamLogprobsDelta
 from nxlog.request import FunctionCall, ToolCall
 from nxlog.response import ChatResponse, Choice, StreamChunk, ToolCallDelta, Usage, with_body
 from nxlog.wire._cohere_records import records_of
 from nxlog.wire._cohere_request import message_object, response_format, thinking, tool_choice, tool_fields
+from nxlog.wire._decoder import PayloadDecoder
 from nxlog.wire._lenient import decode_leniently
 from nxlog.wire.base import encode_body, not_the_shape
 from nxlog.wire.errors import event_error
@@ -221,33 +220,14 @@ def _whole(count: float | None) -> int | None:
     return None if count is None or not math.isfinite(count) else int(count)
 
 
-class _Decoder:
+class _Decoder(PayloadDecoder[bytes]):
     """Chunks from events. The stream is whole when ``message-end`` came."""
 
     def __init__(self) -> None:
-        self._events = EventSplitter()
-        self._done = False
-        self._started = False
+        super().__init__(EventSplitter())
         self._id: str | None = None
         self._calls = 0
         self._call_at: dict[int | None, int] = {}
-
-    def feed(self, data: bytes) -> Iterator[StreamChunk]:
-        for payload in self._events.feed(data):
-            yield from self._chunks(payload)
-
-    def close(self) -> Iterator[StreamChunk]:
-        for payload in self._events.close():
-            # The last event may lack its blank line, or be cut; what follows tells whether anything was lost.
-            with contextlib.suppress(DecodeError):
-                yield from self._chunks(payload)
-        if self._done:
-            return
-        raise IncompleteStreamError(
-            "the stream ended before the answer did"
-            if self._started
-            else "the stream ended before the first chunk of an answer"
-        )
 
     def _chunks(self, payload: bytes) -> Iterator[StreamChunk]:
         if self._done or payload.strip() == b"[DONE]":  # which some gateways add

@@ -6,13 +6,12 @@ https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
-from nxlog.errors import DecodeError, IncompleteStreamError
 from nxlog.logprobs import LogprobsData, StreamLogprobsDelta
 from nxlog.response import ChatResponse, Choice, StreamChunk, ToolCallDelta, with_body
 from nxlog.wire import _gemini_reply as replies
+from nxlog.wire._decoder import ChoicesDecoder
 from nxlog.wire._gemini_reply import NAME, Candidate, Reply, decode_reply
 from nxlog.wire._gemini_request import conversation, generation_config, tool_config, tool_objects
 from nxlog.wire._json_array import ObjectSplitter
@@ -97,39 +96,35 @@ def _choice(candidate: Candidate) -> Choice:
     )
 
 
-class _Decoder:
-    """Chunks from events. There is no end mark: the stream is whole when every candidate has a reason to end."""
+class _AnySplitter:
+    """Of server-sent events or of one JSON array, as the first byte says."""
 
     def __init__(self) -> None:
         self._head = b""
-        self._events: EventSplitter | ObjectSplitter | None = None
-        self._open: set[int] = set()
-        self._ended: set[int] = set()
-        self._calls: dict[int, int] = {}
+        self._chosen: EventSplitter | ObjectSplitter | None = None
 
-    def feed(self, data: bytes) -> Iterator[StreamChunk]:
-        if self._events is None:
+    def feed(self, data: bytes) -> list[bytes]:
+        """The payloads that these bytes complete."""
+        if self._chosen is None:
             self._head += data
             start = self._head.lstrip(b"\xef\xbb\xbf \t\r\n")
             if not start:
-                return
-            self._events = ObjectSplitter() if start[:1] in b"[{" else EventSplitter()
+                return []
+            self._chosen = ObjectSplitter() if start[:1] in b"[{" else EventSplitter()
             data = self._head
-        for payload in self._events.feed(data):
-            yield from self._chunks(payload)
+        return self._chosen.feed(data)
 
-    def close(self) -> Iterator[StreamChunk]:
-        for payload in self._events.close() if self._events else ():
-            # The last event may lack its blank line, or be cut; what follows tells whether anything was lost.
-            with contextlib.suppress(DecodeError):
-                yield from self._chunks(payload)
-        if self._ended and not self._open:
-            return
-        raise IncompleteStreamError(
-            "the stream ended before the answer did"
-            if self._open
-            else "the stream ended before the first chunk of an answer"
-        )
+    def close(self) -> list[bytes]:
+        """What was still waiting when the bytes ended."""
+        return self._chosen.close() if self._chosen else []
+
+
+class _Decoder(ChoicesDecoder):
+    """Chunks from events. There is no end mark: the stream is whole when every candidate has a reason to end."""
+
+    def __init__(self) -> None:
+        super().__init__(_AnySplitter())
+        self._calls: dict[int, int] = {}
 
     def _chunks(self, payload: bytes) -> Iterator[StreamChunk]:
         if payload.strip() == b"[DONE]":  # some gateways add the end mark of another wire
@@ -140,7 +135,7 @@ class _Decoder:
             yield self._chunk(candidate, reply, usage)
             usage = None
         if reply.blocked:
-            self._ended.add(0)
+            self._see(0, ends=True)
             yield _about(reply, finish_reason="content_filter", usage=usage)
         elif usage is not None:
             yield _about(reply, usage=usage)
@@ -153,11 +148,7 @@ class _Decoder:
             for i, call in enumerate(replies.calls_of(parts))
         ]
         self._calls[index] = first + len(calls)
-        if candidate.finish_reason is not None:
-            self._ended.add(index)
-            self._open.discard(index)
-        elif index not in self._ended:
-            self._open.add(index)
+        self._see(index, ends=candidate.finish_reason is not None)
         records = replies.records_of(candidate.logprobs_result)
         return _about(
             reply,

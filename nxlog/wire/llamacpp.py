@@ -14,16 +14,15 @@ https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Raw, Struct
 
 from nxlog._json import NULL, loads
-from nxlog.errors import DecodeError, IncompleteStreamError
 from nxlog.logprobs import LogprobsData, StreamLogprobsDelta
 from nxlog.response import ChatResponse, Choice, StreamChunk, Usage, with_body
+from nxlog.wire._decoder import ChoicesDecoder
 from nxlog.wire._lenient import decode_leniently
 from nxlog.wire._llamacpp_records import decode_records
 from nxlog.wire._replies import decode_replies
@@ -187,32 +186,12 @@ class _Counts:
         )
 
 
-class _Decoder:
+class _Decoder(ChoicesDecoder):
     """Chunks from events. The stream is whole when every choice that appeared has said ``"stop": true``."""
 
     def __init__(self) -> None:
-        self._events = EventSplitter()
-        self._done = False
-        self._open: set[int] = set()
-        self._ended: set[int] = set()
+        super().__init__(EventSplitter())
         self._usage = _Counts()
-
-    def feed(self, data: bytes) -> Iterator[StreamChunk]:
-        for payload in self._events.feed(data):
-            yield from self._chunks(payload)
-
-    def close(self) -> Iterator[StreamChunk]:
-        for payload in self._events.close():
-            # The last event may lack its blank line, or be cut; what follows tells whether anything was lost.
-            with contextlib.suppress(DecodeError):
-                yield from self._chunks(payload)
-        if self._done or (self._ended and not self._open):
-            return
-        raise IncompleteStreamError(
-            "the stream ended before the answer did"
-            if self._open
-            else "the stream ended before the first chunk of an answer"
-        )
 
     def _chunks(self, payload: bytes) -> Iterator[StreamChunk]:
         if payload.strip() == b"[DONE]":  # some proxies add the end mark of the other wires
@@ -223,12 +202,9 @@ class _Decoder:
         records = decode_records(reply.completion_probabilities)
         if reply.content is None and not records and not reply.stop:
             return
+        self._see(reply.index, ends=reply.stop)
         if reply.stop:
-            self._ended.add(reply.index)
-            self._open.discard(reply.index)
             self._usage.add(reply)
-        elif reply.index not in self._ended:
-            self._open.add(reply.index)
         yield StreamChunk(
             delta=reply.content or "",
             index=reply.index,

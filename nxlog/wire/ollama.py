@@ -9,7 +9,6 @@ https://docs.ollama.com/api/chat
 from __future__ import annotations
 
 import calendar
-import contextlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +17,10 @@ from msgspec import Raw, Struct
 
 from nxlog._json import NULL, loads
 from nxlog._records import decode_tokens
-from nxlog.errors import DecodeError, IncompleteStreamError
 from nxlog.logprobs import LogprobsData, StreamLogprobsDelta
 from nxlog.request import FunctionCall, ToolCall
 from nxlog.response import ChatResponse, Choice, StreamChunk, ToolCallDelta, Usage, with_body
+from nxlog.wire._decoder import PayloadDecoder
 from nxlog.wire._lenient import decode_leniently
 from nxlog.wire._ollama_request import conversation, format_of, think, tools
 from nxlog.wire.base import encode_body, not_the_shape
@@ -196,31 +195,12 @@ def _usage(reply: _Reply) -> Usage | None:
     )
 
 
-class _Decoder:
+class _Decoder(PayloadDecoder[bytes]):
     """Chunks from lines. The stream is whole when a line said ``"done": true``."""
 
     def __init__(self) -> None:
-        self._lines = LineSplitter()
-        self._done = False
-        self._started = False
+        super().__init__(LineSplitter())
         self._calls = 0
-
-    def feed(self, data: bytes) -> Iterator[StreamChunk]:
-        for line in self._lines.feed(data):
-            yield from self._chunks(line)
-
-    def close(self) -> Iterator[StreamChunk]:
-        for line in self._lines.close():
-            # The last line may lack its end, or be cut; what follows tells whether anything was lost.
-            with contextlib.suppress(DecodeError):
-                yield from self._chunks(line)
-        if self._done:
-            return
-        raise IncompleteStreamError(
-            "the stream ended before the answer did"
-            if self._started
-            else "the stream ended before the first chunk of an answer"
-        )
 
     def _chunks(self, line: bytes) -> Iterator[StreamChunk]:
         reply = decode_leniently(line, _decoder, wire=NAME)

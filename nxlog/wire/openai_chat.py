@@ -5,15 +5,14 @@ https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
-import contextlib
 import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nxlog._json import NULL, loads, well_formed
-from nxlog.errors import DecodeError, IncompleteStreamError
 from nxlog.logprobs import LogprobsData, StreamLogprobsDelta
 from nxlog.request import FunctionCall, ToolCall
 from nxlog.response import ChatResponse, Choice, StreamChunk, ToolCallDelta, Usage, with_body
+from nxlog.wire._decoder import ChoicesDecoder
 from nxlog.wire._openai_chat_reply import (
     NAME,
     Function,
@@ -189,32 +188,12 @@ def _usage(usage: ReplyUsage | None) -> Usage | None:
     )
 
 
-class _Decoder:
+class _Decoder(ChoicesDecoder):
     """Chunks from events. The stream is whole when ``[DONE]`` came or every choice has ended."""
 
     def __init__(self, read: Callable[[bytes], Reply]) -> None:
+        super().__init__(EventSplitter())
         self._read = read
-        self._events = EventSplitter()
-        self._done = False
-        self._open: set[int] = set()
-        self._ended: set[int] = set()
-
-    def feed(self, data: bytes) -> Iterator[StreamChunk]:
-        for payload in self._events.feed(data):
-            yield from self._chunks(payload)
-
-    def close(self) -> Iterator[StreamChunk]:
-        for payload in self._events.close():
-            # The last event may lack its blank line, or be cut; what follows tells whether anything was lost.
-            with contextlib.suppress(DecodeError):
-                yield from self._chunks(payload)
-        if self._done or (self._ended and not self._open):
-            return
-        raise IncompleteStreamError(
-            "the stream ended before the answer did"
-            if self._open
-            else "the stream ended before the first chunk of an answer"
-        )
 
     def _chunks(self, payload: bytes) -> Iterator[StreamChunk]:
         if self._done:
@@ -236,11 +215,7 @@ class _Decoder:
 
     def _chunk(self, choice: ReplyChoice, reply: Reply, usage: Usage | None) -> StreamChunk:
         delta = choice.delta or choice.message or Message()
-        if choice.finish_reason is not None:
-            self._ended.add(choice.index)
-            self._open.discard(choice.index)
-        elif choice.index not in self._ended:
-            self._open.add(choice.index)
+        self._see(choice.index, ends=choice.finish_reason is not None)
         return StreamChunk(
             delta=_text(delta.content) or choice.text or "",
             index=choice.index,

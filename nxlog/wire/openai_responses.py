@@ -6,16 +6,15 @@ https://platform.openai.com/docs/api-reference/responses, https://www.openrespon
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 from nxlog._json import loads
-from nxlog.errors import DecodeError, IncompleteStreamError
 from nxlog.logprobs import LogprobsData, StreamLogprobsDelta
 from nxlog.response import ChatResponse, StreamChunk, ToolCallDelta, with_body
 from nxlog.wire import _openai_responses_reply as replies
 from nxlog.wire import _openai_responses_request as requests
 from nxlog.wire._closing import close
+from nxlog.wire._decoder import PayloadDecoder
 from nxlog.wire._openai_responses_reply import NAME, PARAGRAPH, Event, Item, Reply, decode_event, decode_reply
 from nxlog.wire.base import encode_body, not_the_shape
 from nxlog.wire.sse import EventSplitter
@@ -140,13 +139,11 @@ def _rest(given: list[str], whole: str) -> str:
     return whole[len(before) :] if whole.startswith(before) else ""
 
 
-class _Decoder:
+class _Decoder(PayloadDecoder[bytes]):
     """Chunks from events. The stream is whole when one of the last events came, or ``[DONE]``."""
 
     def __init__(self) -> None:
-        self._events = EventSplitter()
-        self._done = False
-        self._started = False
+        super().__init__(EventSplitter())
         self._id: str | None = None
         self._model: str | None = None
         self._created: int | None = None
@@ -155,23 +152,6 @@ class _Decoder:
         self._reasoning_part: object = None
         self._calls: list[_Call] = []
         self._call_of: dict[int | str, _Call] = {}
-
-    def feed(self, data: bytes) -> Iterator[StreamChunk]:
-        for payload in self._events.feed(data):
-            yield from self._chunks(payload)
-
-    def close(self) -> Iterator[StreamChunk]:
-        for payload in self._events.close():
-            # The last event may lack its blank line, or be cut; what follows tells whether anything was lost.
-            with contextlib.suppress(DecodeError):
-                yield from self._chunks(payload)
-        if self._done:
-            return
-        raise IncompleteStreamError(
-            "the stream ended before the answer did"
-            if self._started
-            else "the stream ended before the first chunk of an answer"
-        )
 
     def _chunks(self, payload: bytes) -> Iterator[StreamChunk]:
         if self._done:

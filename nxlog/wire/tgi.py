@@ -13,16 +13,15 @@ https://huggingface.github.io/text-generation-inference/
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Raw, Struct
 
 from nxlog._json import NULL, as_list, loads, loads_anything
-from nxlog.errors import DecodeError, IncompleteStreamError
 from nxlog.logprobs import LogprobsData, StreamLogprobsDelta
 from nxlog.response import ChatResponse, Choice, StreamChunk, Usage, with_body
+from nxlog.wire._decoder import PayloadDecoder
 from nxlog.wire._lenient import decode_leniently
 from nxlog.wire._replies import decode_replies
 from nxlog.wire._tgi_records import decode_records
@@ -192,31 +191,12 @@ def _length(value: Raw) -> int:
     return len(as_list(loads_anything(value)))
 
 
-class _Decoder:
+class _Decoder(PayloadDecoder[bytes]):
     """Chunks from events. The stream is whole when the whole text came, or the reason to stop."""
 
     def __init__(self) -> None:
-        self._events = EventSplitter()
-        self._done = False
-        self._started = False
+        super().__init__(EventSplitter())
         self._text: list[str] = []
-
-    def feed(self, data: bytes) -> Iterator[StreamChunk]:
-        for payload in self._events.feed(data):
-            yield from self._chunks(payload)
-
-    def close(self) -> Iterator[StreamChunk]:
-        for payload in self._events.close():
-            # The last event may lack its blank line, or be cut; what follows tells whether anything was lost.
-            with contextlib.suppress(DecodeError):
-                yield from self._chunks(payload)
-        if self._done:
-            return
-        raise IncompleteStreamError(
-            "the stream ended before the answer did"
-            if self._started
-            else "the stream ended before the first chunk of an answer"
-        )
 
     def _chunks(self, payload: bytes) -> Iterator[StreamChunk]:
         if payload.strip() == b"[DONE]":  # some hosts add the end mark of the other wires
