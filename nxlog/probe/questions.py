@@ -16,6 +16,9 @@ ROOM = 1024
 HOT, COLD, NUCLEUS = 1.3, 0.3, 0.5
 """Temperatures above and below 1, and the ``top_p``, that are compared with plain sampling."""
 
+SEED = 7
+"""A run can be repeated, where the server takes a seed."""
+
 LENGTH = 24
 """``max_tokens`` of the answers that are meant to be cut off."""
 
@@ -98,7 +101,13 @@ def _user(text: str) -> dict[str, Any]:
 # Ends by itself after a few tokens.
 _CAPITAL = {"messages": [_user("Name the capital of France in one word.")], "max_tokens": 48, "temperature": 0}
 # Has many good beginnings, so that the alternatives of the first token are all of some weight.
-_ANIMAL = {"messages": [_user("Name any animal.")], "max_tokens": 16, "logprobs": True, "top_logprobs": 5}
+_ANIMAL = {
+    "messages": [_user("Name any animal.")],
+    "max_tokens": 16,
+    "seed": SEED,
+    "logprobs": True,
+    "top_logprobs": 5,
+}
 # Nothing is likely, so that what is sampled at a high temperature is seldom what is likeliest.
 _WORDS = {
     "messages": [_user("Write a line of made-up words.")],
@@ -210,13 +219,15 @@ _ASKING = (
 
 _SAMPLING = (
     Question(name="greedy", fields={**_WORDS, "temperature": 0}, needs=("temperature",), optional=()),
-    Question(name="hot", fields={**_WORDS, "temperature": HOT, "seed": 7}, needs=("temperature",), optional=("seed",)),
-    Question(name="warm", fields={**_ANIMAL, "temperature": 1.0}, optional=("temperature",)),
-    Question(name="cold", fields={**_ANIMAL, "temperature": COLD}, needs=("temperature",), optional=()),
+    Question(
+        name="hot", fields={**_WORDS, "temperature": HOT, "seed": SEED}, needs=("temperature",), optional=("seed",)
+    ),
+    Question(name="warm", fields={**_ANIMAL, "temperature": 1.0}, optional=("temperature", "seed")),
+    Question(name="cold", fields={**_ANIMAL, "temperature": COLD}, needs=("temperature",), optional=("seed",)),
     Question(
         name="nucleus",
         fields={**_ANIMAL, "temperature": 1.0, "top_p": NUCLEUS},
         needs=("temperature", "top_p"),
-        optional=(),
+        optional=("seed",),
     ),
 )

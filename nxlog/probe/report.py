@@ -49,7 +49,7 @@ def differences(found: Probe) -> list[Difference]:
             continue
         stated = getattr(known, name)
         if stated.value != measured.value:
-            differing.append(Difference(name, str(stated.value), measured.value, measured.shown_by))
+            differing.append(Difference(name, str(stated.value), str(measured.value), measured.shown_by))
         elif name in CLAIM_NAMES:
             differing += _details(name, stated, measured)
     return differing
@@ -111,6 +111,7 @@ def _head(found: Probe, *, recorded: bool) -> Iterator[str]:
     yield f"Measured by nxlog probe on {found.date}: {found.provider.id}/{found.model}{served}, wire {found.wire}."
     if found.engine is not None:
         yield f"Server: {found.engine}."
+    yield from (f"Seen: {remark}." for remark in found.measurement.remarks)
     if not recorded:
         yield "Nothing was recorded, so the claims are without evidence: they count as your word (asserted)."
 

@@ -163,9 +163,9 @@ def _end_of_turn(seen: Answers, where: str, name: str) -> str | None:
         recorded = end_recorded(answer)
         if recorded is not None:
             last = answer.records[-1]
-            shown = repr(last.token) if last.token_id is None else f"{last.token!r}, id {last.token_id}"
-            how = f"has a record ({shown})" if recorded else "has no record"
-            return f"in {where} the token that ends the turn {how}: {name}"
+            shown = repr(last.token) if last.token_id is None else f"{last.token!r} with id {last.token_id}"
+            how = f"has a record, {shown}" if recorded else "has no record"
+            return f"in {where} the token that ends the turn {how} ({name})"
     return None
 
 
@@ -175,14 +175,14 @@ def _minus_one(seen: Answers) -> str | None:
         return None
     outcome = answer.outcome(came=bool(answer.all_records))
     if outcome is Outcome.DELIVERED:
-        return f"top_logprobs -1 gives {max(answer.counts)} alternatives: top_minus1"
+        return f"top_logprobs -1 gives {max(answer.counts)} alternatives (top_minus1)"
     if outcome is Outcome.IGNORED:
-        return "top_logprobs -1 switches log-probabilities off: top_minus1"
-    return "top_logprobs -1 is refused: top_minus1" if outcome is Outcome.REFUSED else None
+        return "top_logprobs -1 switches log-probabilities off (top_minus1)"
+    return "top_logprobs -1 is refused (top_minus1)" if outcome is Outcome.REFUSED else None
 
 
 def _tools_stream(seen: Answers) -> str | None:
     for answer in seen.arrived("tools_stream"):
         if answer.response is not None and answer.response.tool_calls:
-            return f"{len(answer.all_records)} records for {answer.generated} tokens of a streamed call: tools_stream"
+            return f"{len(answer.all_records)} records for {answer.generated} tokens of a streamed call (tools_stream)"
     return None

@@ -76,10 +76,10 @@ def test_vllm() -> None:
     assert found.claims["token_ids"].json_key == "token_ids"
     assert (found.traits["top_sorted"].note or "").startswith("the sampled token comes first")
     assert found.remarks == (
-        "in whole replies the token that ends the turn has a record ('<|im_end|>'): top5",
-        "in streams the token that ends the turn has a record ('<|im_end|>'): stream",
-        "top_logprobs -1 is refused: top_minus1",
-        "46 records for 46 tokens of a streamed call: tools_stream",
+        "in whole replies the token that ends the turn has a record, '<|im_end|>' (top5)",
+        "in streams the token that ends the turn has a record, '<|im_end|>' (stream)",
+        "top_logprobs -1 is refused (top_minus1)",
+        "46 records for 46 tokens of a streamed call (tools_stream)",
     )
 
 
@@ -104,14 +104,14 @@ def test_llamacpp() -> None:
     assert "tools_stream" in found.claims["streaming_logprobs"].shown_by
     assert found.claims["token_ids"].json_key == "id"
     assert "4 records for 10 tokens" in (found.traits["entries_per_token"].note or "")
-    assert "in streams the token that ends the turn has no record: stream" in found.remarks
-    assert "top_logprobs -1 switches log-probabilities off: top_minus1" in found.remarks
+    assert "in streams the token that ends the turn has no record (stream)" in found.remarks
+    assert "top_logprobs -1 switches log-probabilities off (top_minus1)" in found.remarks
 
 
 def test_sglang() -> None:
     found = of_recordings("sglang", "prompt_logprobs", "token_ids")
     said(found, logprobs="yes", streaming_logprobs="partial", entries_per_token="lossy-stream", top_logprobs="yes")
-    assert "in streams the token that ends the turn has no record: stream" in found.remarks
+    assert "in streams the token that ends the turn has no record (stream)" in found.remarks
     assert "in whole replies the token that ends the turn has a record" in found.remarks[0]
 
 
