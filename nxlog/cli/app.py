@@ -1,8 +1,9 @@
-"""The commands and their options; what they do is in ``chat`` and ``listing``."""
+"""The commands and their options; what they do is in ``chat``, ``listing`` and ``probe``."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path  # noqa: TC003 - typer reads the annotation
 from typing import Annotated
 
 import typer
@@ -10,8 +11,9 @@ import typer
 from nxlog._version import __version__
 from nxlog.cli import chat as chat_command
 from nxlog.cli import listing
+from nxlog.cli import migrate as migrate_command
 from nxlog.cli.color import ColorMode, wants_color
-from nxlog.cli.exits import MEANINGS, reporting
+from nxlog.cli.exits import MEANINGS, Status, reporting
 from nxlog.cli.text import write, write_error
 
 # \b keeps the lines as they are.
@@ -29,6 +31,7 @@ local: typer.Typer = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="The embedded model: no key, no server."
 )
 app.add_typer(local, name="local")
+app.command(epilog=migrate_command.EPILOG)(migrate_command.migrate)
 
 Color = Annotated[ColorMode, typer.Option(help="On a terminal, always, or never. NO_COLOR and FORCE_COLOR count.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -124,6 +127,59 @@ def capabilities(
     """Show what a model can do there, and on what evidence."""
     with reporting():
         listing.print_capabilities(model, wire=wire, as_json=as_json, color=wants_color(color))
+
+
+@app.command(epilog=_STATUSES)
+def probe(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="PROVIDER/MODEL",
+            help="Whom to ask: vllm/my-model; local for the embedded model; custom/NAME for any server.",
+            show_default=False,
+        ),
+    ],
+    *,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the server is, when not at the provider's address.")
+    ] = None,
+    wire: Annotated[str | None, typer.Option(metavar="NAME", help="Wire format, when not the first.")] = None,
+    api_key_env: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Environment variable that holds the key.")
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The server and its version, for the evidence.")
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", file_okay=False, help="Write a cassette for each answer there, without the key."),
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="Longest wait for one answer.")] = 120,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with status 9 where the registry says something that is not so.")
+    ] = False,
+    as_json: AsJson = False,
+    color: Color = ColorMode.AUTO,
+) -> None:
+    """Ask a live endpoint some two dozen short questions, and print what it can do as it was measured."""
+    from nxlog.cli import probe as probe_command  # noqa: PLC0415 - only here
+
+    with reporting():
+        contradicted = probe_command.run(
+            probe_command.Options(
+                model=model,
+                base_url=base_url,
+                wire=wire,
+                api_key_env=api_key_env,
+                engine=engine,
+                record=record,
+                timeout=timeout,
+            ),
+            as_json=as_json,
+            color=wants_color(color),
+        )
+        if check and contradicted:
+            raise typer.Exit(Status.CONTRADICTED)
 
 
 @local.command()

@@ -93,7 +93,7 @@ def connect(target: Target) -> tuple[Client, str]:
         if provider is not None or target.base_url is not None or target.api_key_env is not None:
             raise InvalidRequestError("model: say which with -m, as in -m openai/gpt-4o-mini", param="model")
         provider, model = "local", _embedded_model()
-    key = _key(target.api_key_env)
+    key = key_of(target.api_key_env)
     if provider is None and (_runs_here(registry, model) if target.base_url else key is not None):
         # An address or a key belongs to one provider: the one that the model names.
         found, model = registry.resolve(model)
@@ -125,7 +125,12 @@ def _embedded_model() -> str:
     return model
 
 
-def _key(variable: str | None) -> str | None:
+def key_of(variable: str | None) -> str | None:
+    """The key in an environment variable.
+
+    Raises:
+        MissingKeyError: the variable is not set.
+    """
     if variable is None:
         return None
     key = os.environ.get(variable)

@@ -35,6 +35,7 @@ class Status(enum.IntEnum):
     NETWORK = 6
     SERVER = 7
     LOCAL = 8
+    CONTRADICTED = 9
     INTERRUPTED = 130
     CLOSED_PIPE = 141
 
@@ -49,6 +50,7 @@ MEANINGS: dict[Status, str] = {
     Status.NETWORK: "no connection, or too slow",
     Status.SERVER: "the server failed, is too busy, or cannot be understood",
     Status.LOCAL: "the embedded engine or its model is missing or broken",
+    Status.CONTRADICTED: "probe --check: the registry says something that is not so",
     Status.INTERRUPTED: "interrupted with Ctrl-C",
     Status.CLOSED_PIPE: "whoever read the output has stopped reading",
 }
