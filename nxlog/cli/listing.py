@@ -11,6 +11,7 @@ from rich.table import Table
 
 from nxlog.cli.color import console
 from nxlog.cli.text import write
+from nxlog.errors import InvalidRequestError
 from nxlog.registry import CLAIM_NAMES, TRAIT_NAMES, Registry, evidence_level
 
 if TYPE_CHECKING:
@@ -87,9 +88,14 @@ def print_capabilities(name: str, *, wire: str | None, as_json: bool, color: boo
 
     Raises:
         UnknownProviderError: the name says no provider, or one that is not known.
+        InvalidRequestError: the provider does not speak the wire.
     """
     registry = Registry.default()
-    provider, model = (registry.provider(name), "") if name in registry else registry.resolve(name)
+    provider, model = registry.resolve(name) if "/" in name else (registry.provider(name), "")
+    if wire is not None and wire not in provider.wires:
+        raise InvalidRequestError(
+            f"wire: {provider.id} does not speak {wire!r}; it speaks {', '.join(provider.wires)}", param="wire"
+        )
     known = registry.capabilities(provider.id, model, wire=wire)
     if as_json:
         claims = {claim: known.claim(claim).model_dump(mode="json", exclude_none=True) for claim in CLAIM_NAMES}

@@ -48,6 +48,16 @@ def test_capabilities_show_claims_limits_and_evidence() -> None:
     assert shown["claims"]["logprobs"]["evidence"][0]["checked"]
 
 
+def test_a_name_or_a_wire_that_is_not_there_is_said() -> None:
+    unknown = invoke("capabilities", "opnai")
+    assert unknown.exit_code == Status.NOT_FOUND
+    assert "did you mean 'openai'" in unknown.stderr
+    wrong = invoke("capabilities", "openai", "--wire", "telegraph")
+    assert wrong.exit_code == Status.REQUEST
+    assert "it speaks openai-chat" in wrong.stderr
+    assert "openai-responses" in invoke("capabilities", "openai", "--wire", "openai-responses").stdout
+
+
 def test_a_provider_alone_is_its_surface() -> None:
     assert invoke("capabilities", "openai").stdout.startswith("openai (OpenAI)\n")
 
