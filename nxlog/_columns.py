@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard, cast, overload
 import msgspec
 
 from nxlog._json import EMPTY, NULL
-from nxlog._records import TokenLogprob, TopLogprob, encode_alternatives
+from nxlog._record_json import encode_alternatives
+from nxlog._records import TokenLogprob, TopLogprob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

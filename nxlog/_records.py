@@ -22,6 +22,7 @@ from pydantic_core import core_schema
 
 from nxlog import _json
 from nxlog._json import BROKEN, EMPTY, NULL, as_list
+from nxlog._record_json import encode_alternatives, record_json_schema, record_to_object
 from nxlog._tuples import are_arrays, decode_tuples, is_tuple, object_of_tuple
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ MASKED_AT = -9999.0
 """Values at or below are sentinels for masked or unknown tokens (-9999, -1.27e30, -3.4e38, -inf), not measurements."""
 
 
-class _Record(Struct, frozen=True, gc=False, eq=False, forbid_unknown_fields=True):
+class Record(Struct, frozen=True, gc=False, eq=False, forbid_unknown_fields=True):
     """What a sampled token and an alternative have in common."""
 
     token: str = ""
@@ -121,7 +122,7 @@ class _Record(Struct, frozen=True, gc=False, eq=False, forbid_unknown_fields=Tru
         Raises:
             ValueError: the value is no object, or has values that JSON does not know.
         """
-        if not isinstance(value, _Record | dict):
+        if not isinstance(value, Record | dict):
             raise ValueError(f"{cls.__name__}: expected an object with 'token', got {type(value).__name__}")
         return record_from_object(cast("object", value), cls)
 
@@ -153,11 +154,11 @@ class _Record(Struct, frozen=True, gc=False, eq=False, forbid_unknown_fields=Tru
         return record_json_schema(cls)
 
     @staticmethod
-    def _serialize(value: _Record, info: core_schema.SerializationInfo) -> dict[str, Any]:
+    def _serialize(value: Record, info: core_schema.SerializationInfo) -> dict[str, Any]:
         return value.model_dump(mode="json" if info.mode == "json" else "python")
 
 
-class TopLogprob(_Record, frozen=True, gc=False, eq=False, forbid_unknown_fields=True):
+class TopLogprob(Record, frozen=True, gc=False, eq=False, forbid_unknown_fields=True):
     """One alternative for a position.
 
     Attributes:
@@ -186,7 +187,7 @@ class TopLogprob(_Record, frozen=True, gc=False, eq=False, forbid_unknown_fields
         return cls(token, value, raw_bytes=_json.encode_bytes(bytes), raw_token_id=token_id)
 
 
-class TokenLogprob(_Record, frozen=True, gc=False, eq=False, forbid_unknown_fields=True):
+class TokenLogprob(Record, frozen=True, gc=False, eq=False, forbid_unknown_fields=True):
     """One sampled token of an answer.
 
     Attributes:
@@ -263,7 +264,7 @@ class _LaxTop(TopLogprob, frozen=True, gc=False, eq=False, forbid_unknown_fields
     """How an alternative with keys nxlog does not know is read."""
 
 
-_R = TypeVar("_R", bound=_Record)
+_R = TypeVar("_R", bound=Record)
 
 
 def _comparable(logprob: float | None) -> float | str | None:
@@ -282,7 +283,7 @@ def record_from_object(value: object, kind: type[_R]) -> _R:
     """A record from a parsed value of any quality."""
     if isinstance(value, kind):
         return value
-    if isinstance(value, _Record):
+    if isinstance(value, Record):
         value = record_to_object(value)
     if is_tuple(value):
         value = object_of_tuple(value)
@@ -308,7 +309,7 @@ def record_from_object(value: object, kind: type[_R]) -> _R:
 def _jsonable(value: object) -> object:
     if isinstance(value, bytes):
         return list(value)
-    if isinstance(value, _Record):
+    if isinstance(value, Record):
         return record_to_object(value)
     raise TypeError(f"{type(value).__name__} in a token record")
 
@@ -349,51 +350,3 @@ decode_alternatives: Callable[[Raw], list[TopLogprob]] = partial(
     _decode_list, decode=msgspec.json.Decoder(list[TopLogprob]).decode, strict=TopLogprob, lax=_LaxTop
 )
 """Alternatives from the JSON of ``top_logprobs``; null and anything that is no list of records give ``[]``."""
-
-
-# -- to JSON ---------------------------------------------------------------------------------------------------------
-
-
-def record_to_object(record: _Record) -> dict[str, Any]:
-    """The record in OpenAI's shape, with ``token_id`` where it is known and unknown keys behind.
-
-    A known key whose value had the wrong type is null, as a reader of that shape expects it.
-    """
-    data = record.bytes
-    out: dict[str, Any] = {
-        "token": record.token,
-        "logprob": record.logprob,
-        "bytes": None if data is None else list(data),
-    }
-    if isinstance(record, TokenLogprob):
-        out["top_logprobs"] = [record_to_object(top) for top in record.top_logprobs]
-    if record.token_id is not None:
-        out["token_id"] = record.token_id
-    return out | {key: value for key, value in record.extra.items() if key not in out}
-
-
-def encode_alternatives(alternatives: Iterable[TopLogprob]) -> Raw:
-    """The JSON that ``decode_alternatives`` reads back to equal records."""
-    return Raw(b"[" + b",".join(map(_encode_one, alternatives)) + b"]")
-
-
-def _encode_one(top: TopLogprob) -> bytes:
-    if top.raw_source != NULL:
-        return bytes(top.raw_source)
-    known = {"token": top.token, "logprob": top.logprob, "token_id": top.token_id}
-    text = bytes(_json.raw_of({key: value for key, value in known.items() if value is not None}))
-    # The bytes as they are: also those of a placeholder, and what is no list of bytes.
-    return text if top.raw_bytes == NULL else text[:-1] + b',"bytes":' + bytes(top.raw_bytes) + b"}"
-
-
-def record_json_schema(kind: type[_Record]) -> dict[str, Any]:
-    """JSON schema of a serialized record."""
-    properties: dict[str, Any] = {
-        "token": {"type": "string"},
-        "logprob": {"anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}, {"type": "null"}]},
-        "bytes": {"anyOf": [{"type": "array", "items": {"type": "integer"}}, {"type": "null"}]},
-        "token_id": {"type": "integer"},
-    }
-    if issubclass(kind, TokenLogprob):
-        properties["top_logprobs"] = {"type": "array", "items": record_json_schema(TopLogprob)}
-    return {"type": "object", "properties": properties, "required": ["token", "logprob", "bytes"]}

@@ -15,14 +15,8 @@ from pydantic_core import core_schema
 
 from nxlog import _json
 from nxlog._columns import Columns, CompactTokens, columns_of
-from nxlog._records import (
-    TokenLogprob,
-    TopLogprob,
-    decode_tokens,
-    record_from_object,
-    record_json_schema,
-    record_to_object,
-)
+from nxlog._record_json import record_json_schema, record_to_object
+from nxlog._records import TokenLogprob, TopLogprob, decode_tokens, record_from_object
 
 if TYPE_CHECKING:
     from typing import Self

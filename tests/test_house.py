@@ -26,6 +26,7 @@ TYPES = {
     "errors",
     "_json",
     "_tuples",
+    "_record_json",
     "_records",
     "_columns",
     "_secret",

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from nxlog._json import raw_of
-from nxlog._records import TokenLogprob, TopLogprob, decode_alternatives, decode_tokens, encode_alternatives
+from nxlog._record_json import encode_alternatives
+from nxlog._records import TokenLogprob, TopLogprob, decode_alternatives, decode_tokens
 from nxlog.delivery import check_delivery
 from nxlog.logprobs import LogprobsData
 from nxlog.request import ChatRequest
