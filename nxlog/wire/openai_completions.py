@@ -28,7 +28,9 @@ class OpenAICompletions(OpenAIChat):
     """The wire; it has no state. Replies differ from those of ``openai-chat`` only in where they keep the text."""
 
     name = "openai-completions"
-    lacks = frozenset({"system_messages", "vision", "tools", "json_mode", "json_schema", "reasoning_effort"})
+    lacks: frozenset[str] = frozenset(
+        {"system_messages", "vision", "tools", "json_mode", "json_schema", "reasoning_effort"}
+    )
 
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:
         """The request body; a ``prompt`` in the provider options (token ids) takes the place of the message.

@@ -44,7 +44,7 @@ class VllmGenerate(OpenAIChat):
     """The wire; it has no state. Its replies are those of ``openai-chat`` with ids in place of messages."""
 
     name = NAME
-    lacks = frozenset({"system_messages", "vision", "tools", "reasoning_effort"})
+    lacks: frozenset[str] = frozenset({"system_messages", "vision", "tools", "reasoning_effort"})
 
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:
         """The request body.
