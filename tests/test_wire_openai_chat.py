@@ -216,7 +216,11 @@ def test_a_value_of_a_wrong_type_is_a_missing_one(wrong: dict[str, Any]) -> None
     assert WIRE.decode(reply(**{"message": {"content": "a"}, **wrong})).text == "a"
 
 
-@pytest.mark.parametrize("created", ["NaN", "Infinity", "1e999", "true", '"7"', "[]"])
+def test_created_may_have_fractions_of_a_second() -> None:
+    assert WIRE.decode(b'{"created":1700000000.75,"choices":[{"message":{"content":"a"}}]}').created == 1_700_000_000
+
+
+@pytest.mark.parametrize("created", ["NaN", "Infinity", "1e999", "true", '"now"', "[]"])
 def test_created_that_is_no_time_is_missing(created: str) -> None:
     body = f'{{"created":{created},"choices":[{{"message":{{"content":"a"}}}}]}}'
     assert WIRE.decode(body.encode()).created is None

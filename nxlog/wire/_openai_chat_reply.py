@@ -6,18 +6,17 @@ format), else by Python's tolerant JSON reader. Each gives the same ``Reply``.
 
 from __future__ import annotations
 
-import contextlib
 import math
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import msgspec
 from msgspec import Raw, Struct
 
-from nxlog._json import BROKEN, NULL, as_list, integer, loads, loads_anything, raw_of
+from nxlog._json import BROKEN, NULL, as_list, integer, loads_anything
 from nxlog.wire._beside_records import completed
 from nxlog.wire._column_records import decode_number
+from nxlog.wire._lenient import decode_leniently
 from nxlog.wire._logprobs_value import Channels, decode_entries, is_number, sniff
-from nxlog.wire.base import not_the_shape
 
 NAME = "openai-chat"
 
@@ -103,17 +102,15 @@ class _LooseChoice(Struct, gc=False):
 class _LooseReply(Struct, gc=False):
     id: str | None = None
     model: str | None = None
-    created: int | None = None
+    created: float | None = None  # some servers have fractions of a second
     choices: list[_LooseChoice] | None = None
     usage: ReplyUsage | None = None
     error: Raw = NULL
     token: Raw = NULL
 
 
-_S = TypeVar("_S", bound=Struct)
-
 _decode_strict = msgspec.json.Decoder(Reply).decode
-_decode_loose = msgspec.json.Decoder(_LooseReply).decode
+_loose_decoder = msgspec.json.Decoder(_LooseReply)
 
 
 def decode_reply(data: bytes) -> Reply:
@@ -124,11 +121,9 @@ def decode_reply(data: bytes) -> Reply:
     """
     try:
         reply = _decode_strict(data)
-    except msgspec.ValidationError:
+    except BROKEN:
         # Nearly always records with keys of the server's own, as Fireworks has them.
         return decode_loosely(data)
-    except BROKEN:
-        return _decode_tolerantly(data, NAME)
     for choice in reply.choices or ():
         # Looked at here, because it is so for every chunk of a stream and hardly ever true.
         if choice.token_ids or choice.response_token_ids or choice.meta_info is not NULL:
@@ -148,53 +143,7 @@ def decode_loosely(data: bytes, *, wire: str = NAME) -> Reply:
     Raises:
         DecodeError: not a JSON object.
     """
-    try:
-        reply = _decode_loose(data)
-    except BROKEN:
-        return _decode_tolerantly(data, wire)
-    return _from_loose(reply)
-
-
-def _decode_tolerantly(data: bytes, wire: str) -> Reply:
-    """The same for what msgspec refuses: NaN literals, wrong types, broken UTF-8."""
-    try:
-        value = loads(data)
-        if isinstance(value, dict):
-            return _from_loose(_from_object(cast("dict[str, Any]", value)))
-    except (ValueError, RecursionError) as problem:
-        raise not_the_shape(wire, data, f"not JSON ({problem})") from None
-    raise not_the_shape(wire, data, f"a {type(value).__name__} where an object belongs")
-
-
-def _from_object(reply: dict[str, Any]) -> _LooseReply:
-    choices = cast("list[object]", as_list(reply.get("choices")))
-    return _LooseReply(
-        id=_str(reply.get("id")),
-        model=_str(reply.get("model")),
-        created=_int(reply.get("created")),
-        choices=[_choice_from_object(cast("dict[str, Any]", item)) for item in choices if isinstance(item, dict)],
-        usage=_or_none(reply.get("usage"), ReplyUsage),
-        error=raw_of(reply.get("error")),
-        token=raw_of(reply.get("token")),
-    )
-
-
-def _choice_from_object(item: dict[str, Any]) -> _LooseChoice:
-    return _LooseChoice(
-        index=_int(item.get("index")) or 0,
-        message=_or_none(item.get("message"), Message),
-        delta=_or_none(item.get("delta"), Message),
-        text=_str(item.get("text")),
-        finish_reason=_str(item.get("finish_reason")),
-        logprobs=raw_of(item.get("logprobs")),
-        log_probs=raw_of(item.get("log_probs")),
-        reasoning_logprobs=raw_of(item.get("reasoning_logprobs")),
-        top_logprobs=raw_of(item.get("top_logprobs")),
-        token_ids=raw_of(item.get("token_ids")),
-        response_token_ids=raw_of(item.get("response_token_ids")),
-        prompt_token_ids=raw_of(item.get("prompt_token_ids")),
-        meta_info=raw_of(item.get("meta_info")),
-    )
+    return _from_loose(decode_leniently(data, _loose_decoder, wire=wire))
 
 
 # -- records, wherever the server has put them -----------------------------------------------------------------------
@@ -204,7 +153,9 @@ def _from_loose(reply: _LooseReply) -> Reply:
     choices = None if reply.choices is None else [_from_loose_choice(choice) for choice in reply.choices]
     if choices is not None and len(choices) == 1 and choices[0].logprobs is None:
         choices[0].logprobs = _beside_choices(reply.token)
-    return Reply(reply.id, reply.model, reply.created, choices, reply.usage, reply.error)
+    at = reply.created
+    created = None if at is None or not math.isfinite(at) else int(at)
+    return Reply(reply.id, reply.model, created, choices, reply.usage, reply.error)
 
 
 def _beside_choices(token: Raw) -> Channels | None:
@@ -248,31 +199,3 @@ def _channels(choice: _LooseChoice) -> Channels | None:
     channels = channels or Channels()
     channels.reasoning = channels.reasoning or reasoning.content or reasoning.reasoning_content or reasoning.reasoning
     return channels
-
-
-# -- values of a wrong type ------------------------------------------------------------------------------------------
-
-
-def _or_none(value: object, kind: type[_S]) -> _S | None:
-    """The value as a struct, without the fields whose values are of a wrong type."""
-    if not isinstance(value, dict):
-        return None
-    fields = cast("dict[str, object]", value)
-    out = kind()
-    for field in msgspec.structs.fields(kind):
-        if field.name in fields:
-            # Half a surrogate pair where a number belongs has no UTF-8 to look for one in.
-            with contextlib.suppress(msgspec.ValidationError, UnicodeEncodeError):
-                setattr(out, field.name, msgspec.convert(fields[field.name], field.type, strict=False))
-    return out
-
-
-def _str(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _int(value: object) -> int | None:
-    # A float that is no finite number has no integer.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return int(value)
