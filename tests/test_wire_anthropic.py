@@ -109,6 +109,11 @@ def test_stream_is_asked_for() -> None:
     assert added(stream=True) == {"stream": True}
 
 
+def test_the_limit_that_nobody_gave_is_spelled_and_left_out_too() -> None:
+    assert "limit" in json.loads(encode(spelling={"max_tokens": "limit"}))
+    assert set(json.loads(encode(spelling={"max_tokens": ""}))) == {"model", "messages"}
+
+
 def test_spelling_renames_and_leaves_out() -> None:
     body = added(temperature=0.5, stop=".", spelling={"temperature": "", "stop": "stop"})
     assert body == {"stop": ["."]}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from nxlog.errors import InvalidRequestError
 from nxlog.request import ImagePart
-from nxlog.wire._conversation import Block, call_arguments, data_image, merge_turns
+from nxlog.wire._conversation import Block, call_arguments, data_image, turns_of
 
 if TYPE_CHECKING:
     from nxlog.request import ChatRequest, Message, Part, Tool
@@ -16,15 +16,8 @@ _TOOL_CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 
 def conversation(messages: list[Message]) -> tuple[list[Block], list[Block]]:
     """System blocks, and the messages with those of the same speaker in a row made one, as the wire wants it."""
-    system: list[Block] = []
-    turns: list[tuple[str, list[Block]]] = []
-    for i, message in enumerate(messages):
-        blocks = _blocks(message, f"messages.{i}")
-        if message.role in {"system", "developer"}:
-            system += blocks
-        else:
-            turns.append(("assistant" if message.role == "assistant" else "user", blocks))
-    return system, [{"role": role, "content": shortest(blocks)} for role, blocks in merge_turns(turns)]
+    system, turns = turns_of(messages, _blocks)
+    return system, [{"role": role, "content": shortest(blocks)} for role, blocks in turns]
 
 
 def _blocks(message: Message, where: str) -> list[Block]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nxlog.errors import InvalidRequestError
 from nxlog.request import ImagePart, TextPart
-from nxlog.wire._conversation import Block, call_arguments, data_image, merge_turns, native_block
+from nxlog.wire._conversation import Block, call_arguments, data_image, native_block, turns_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,15 +17,8 @@ if TYPE_CHECKING:
 
 def conversation(messages: list[Message]) -> tuple[list[Block], list[Block]]:
     """System blocks, and the messages with those of the same speaker in a row made one."""
-    system: list[Block] = []
-    turns: list[tuple[str, list[Block]]] = []
-    for i, message in enumerate(messages):
-        blocks = _blocks(message, f"messages.{i}")
-        if message.role in {"system", "developer"}:
-            system += blocks
-        else:
-            turns.append(("assistant" if message.role == "assistant" else "user", blocks))
-    return system, [{"role": role, "content": blocks} for role, blocks in merge_turns(turns)]
+    system, turns = turns_of(messages, _blocks)
+    return system, [{"role": role, "content": blocks} for role, blocks in turns]
 
 
 def _blocks(message: Message, where: str) -> list[Block]:

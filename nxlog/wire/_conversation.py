@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from nxlog.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from nxlog.request import Part, ToolCall
+    from nxlog.request import Message, Part, ToolCall
 
 Block = dict[str, Any]
 
@@ -21,6 +21,21 @@ class Image(NamedTuple):
     media_type: str
     data: str
     """Base64, as it was given."""
+
+
+def turns_of(
+    messages: Iterable[Message], blocks_of: Callable[[Message, str], list[Block]]
+) -> tuple[list[Block], list[tuple[str, list[Block]]]]:
+    """System blocks, and the turns of the two speakers; the result of a tool is the user's."""
+    system: list[Block] = []
+    turns: list[tuple[str, list[Block]]] = []
+    for i, message in enumerate(messages):
+        blocks = blocks_of(message, f"messages.{i}")
+        if message.role in {"system", "developer"}:
+            system += blocks
+        else:
+            turns.append(("assistant" if message.role == "assistant" else "user", blocks))
+    return system, merge_turns(turns)
 
 
 def merge_turns(turns: Iterable[tuple[str, list[Block]]]) -> list[tuple[str, list[Block]]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from nxlog.errors import InvalidRequestError
 from nxlog.request import ImagePart, TextPart
 from nxlog.wire._conversation import Block, call_arguments, data_image, merge_turns, native_block
+from nxlog.wire.base import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -156,11 +157,7 @@ def tool_config(choice: str | dict[str, Any]) -> Block:
 
 def generation_config(request: ChatRequest, model: str, spelling: Mapping[str, str]) -> Block:
     """Everything about how to generate, which the wire keeps in one table."""
-    config: Block = {}
-    for name, own in _CONFIG_FIELDS.items():
-        value = getattr(request, name)
-        if value is not None and (key := spelling.get(name, own)):
-            config[key] = value
+    config = spelled(request, _CONFIG_FIELDS, spelling)
     # Both count alike: the wire's number includes the sampled token, and so do OpenAI's k most likely, in which it
     # nearly always is. None asked is said by leaving the field out: 0 is below what Vertex documents.
     if request.top_logprobs and (key := spelling.get("top_logprobs", "logprobs")):

@@ -15,7 +15,7 @@ from nxlog.request import FunctionCall, ToolCall
 from nxlog.response import ChatResponse, Choice, StreamChunk, ToolCallDelta, Usage, with_body
 from nxlog.wire._anthropic_request import conversation, output_options, shortest, tool_choice, tool_object
 from nxlog.wire._decoder import PayloadDecoder
-from nxlog.wire.base import encode_body, not_the_shape
+from nxlog.wire.base import encode_body, not_the_shape, spelled
 from nxlog.wire.errors import event_error
 from nxlog.wire.sse import EventSplitter
 
@@ -67,12 +67,9 @@ class AnthropicMessages:
         body: dict[str, Any] = {"model": model, "messages": messages}
         if system:
             body["system"] = shortest(system)
-        for name, own in _PLAIN_FIELDS.items():
-            value = getattr(request, name)
-            if value is not None and (key := spelling.get(name, own)):
-                body[key] = value
-        if request.max_tokens is None:
-            body[spelling.get("max_tokens", "max_tokens")] = DEFAULT_MAX_TOKENS
+        body |= spelled(request, _PLAIN_FIELDS, spelling)
+        if request.max_tokens is None and (key := spelling.get("max_tokens", "max_tokens")):
+            body[key] = DEFAULT_MAX_TOKENS
         if request.tools is not None:
             body["tools"] = [tool_object(tool) for tool in request.tools]
         if request.tool_choice is not None:

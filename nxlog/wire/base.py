@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
@@ -10,7 +11,7 @@ from nxlog.errors import DecodeError, InvalidRequestError
 from nxlog.request import TextPart
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator
 
     from nxlog.request import ChatRequest
     from nxlog.response import ChatResponse, StreamChunk
@@ -99,6 +100,21 @@ def encode_body(body: dict[str, Any], options: Mapping[str, Any] | None, *, tabl
         return _encoder.encode(body)
     except (TypeError, ValueError, msgspec.MsgspecError) as error:
         raise InvalidRequestError(f"the request cannot be written as JSON: {error}") from None
+
+
+def spelled(
+    request: ChatRequest, names: Mapping[str, str] | Iterable[str], spelling: Mapping[str, str]
+) -> dict[str, Any]:
+    """Those of the fields that are given, under the provider's names for them.
+
+    Args:
+        request: where the values are.
+        names: the fields and the wire's names for them, or the fields alone where the names are the same.
+        spelling: what the provider calls them otherwise; ``""`` leaves one out.
+    """
+    owns = cast("Mapping[str, str]", names) if isinstance(names, Mapping) else {name: name for name in names}
+    given = ((spelling.get(name, own), getattr(request, name)) for name, own in owns.items())
+    return {key: value for key, value in given if key and value is not None}
 
 
 def _merged(encoded: Any, given: Any) -> Any:

@@ -20,7 +20,7 @@ from nxlog.wire._bedrock_request import conversation, output_config, tool_config
 from nxlog.wire._decoder import PayloadDecoder
 from nxlog.wire._lenient import decode_leniently
 from nxlog.wire.aws_eventstream import Frame, FrameSplitter
-from nxlog.wire.base import encode_body, not_the_shape
+from nxlog.wire.base import encode_body, not_the_shape, spelled
 from nxlog.wire.errors import event_error
 
 if TYPE_CHECKING:
@@ -82,12 +82,7 @@ class BedrockConverse:
         body: dict[str, Any] = {"messages": messages}
         if system:
             body["system"] = system
-        config: dict[str, Any] = {}
-        for name, own in _CONFIG_FIELDS.items():
-            value = getattr(request, name)
-            if value is not None and (key := spelling.get(name, own)):
-                config[key] = value
-        if config:
+        if config := spelled(request, _CONFIG_FIELDS, spelling):
             body["inferenceConfig"] = config
         if tools := tool_config(request):
             body["toolConfig"] = tools

@@ -19,7 +19,7 @@ from nxlog.wire._cohere_records import records_of
 from nxlog.wire._cohere_request import message_object, response_format, thinking, tool_choice, tool_fields
 from nxlog.wire._decoder import PayloadDecoder
 from nxlog.wire._lenient import decode_leniently
-from nxlog.wire.base import encode_body, not_the_shape
+from nxlog.wire.base import encode_body, not_the_shape, spelled
 from nxlog.wire.errors import event_error
 from nxlog.wire.sse import EventSplitter
 
@@ -60,10 +60,7 @@ class CohereChat:
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:
         """The request body. ``n`` and ``top_logprobs`` have no place on this wire and are not sent."""
         body: dict[str, Any] = {"model": model, "messages": [message_object(message) for message in request.messages]}
-        for name, own in _PLAIN_FIELDS.items():
-            value = getattr(request, name)
-            if value is not None and (key := spelling.get(name, own)):
-                body[key] = value
+        body |= spelled(request, _PLAIN_FIELDS, spelling)
         if request.tools is not None:
             body |= tool_fields(request.tools)
         if request.tool_choice is not None and (choice := tool_choice(request.tool_choice)):

@@ -26,7 +26,7 @@ from nxlog.wire._decoder import ChoicesDecoder
 from nxlog.wire._lenient import decode_leniently
 from nxlog.wire._llamacpp_records import decode_records
 from nxlog.wire._replies import decode_replies
-from nxlog.wire.base import encode_body, not_the_shape, prompt_of
+from nxlog.wire.base import encode_body, not_the_shape, prompt_of, spelled
 from nxlog.wire.errors import event_error
 from nxlog.wire.sse import EventSplitter
 
@@ -62,10 +62,7 @@ class LlamaCpp:
         """The request body."""
         del model
         body: dict[str, Any] = {"prompt": prompt_of(request, self.name)}
-        for name, own in _FIELDS.items():
-            value = getattr(request, name)
-            if value is not None and (key := spelling.get(name, own)):
-                body[key] = value
+        body |= spelled(request, _FIELDS, spelling)
         if request.logprobs and (key := spelling.get("top_logprobs", "n_probs")):
             body[key] = request.top_logprobs or 1  # 0 would switch the records off
         schema = _schema(request.response_format)

@@ -23,7 +23,7 @@ from nxlog.response import ChatResponse, Choice, StreamChunk, ToolCallDelta, Usa
 from nxlog.wire._decoder import PayloadDecoder
 from nxlog.wire._lenient import decode_leniently
 from nxlog.wire._ollama_request import conversation, format_of, think, tools
-from nxlog.wire.base import encode_body, not_the_shape
+from nxlog.wire.base import encode_body, not_the_shape, spelled
 from nxlog.wire.errors import event_error
 from nxlog.wire.ndjson import LineSplitter
 
@@ -58,12 +58,7 @@ class Ollama:
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:
         """The request body. ``stream`` is always said: the server streams unless it is told not to."""
         body: dict[str, Any] = {"model": model, "messages": conversation(request.messages), "stream": stream}
-        options = {
-            key: value
-            for name, own in _OPTIONS.items()
-            if (value := getattr(request, name)) is not None and (key := spelling.get(name, own))
-        }
-        if options:
+        if options := spelled(request, _OPTIONS, spelling):
             body["options"] = options
         fields: dict[str, Any] = {
             "tools": tools(request),

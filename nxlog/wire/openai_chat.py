@@ -23,12 +23,12 @@ from nxlog.wire._openai_chat_reply import (
     ToolCallPart,
     decode_reply,
 )
-from nxlog.wire.base import encode_body, not_the_shape
+from nxlog.wire.base import encode_body, not_the_shape, spelled
 from nxlog.wire.errors import event_error
 from nxlog.wire.sse import EventSplitter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from nxlog.request import ChatRequest
     from nxlog.wire._logprobs_value import Channels
@@ -97,12 +97,6 @@ class OpenAIChat:
     def _read(self, data: bytes) -> Reply:
         """A reply or chunk."""
         return decode_reply(data)
-
-
-def spelled(request: ChatRequest, names: Iterable[str], spelling: Mapping[str, str]) -> dict[str, Any]:
-    """Those of the fields that are given, under the provider's names for them."""
-    given = ((spelling.get(name, name), getattr(request, name)) for name in names)
-    return {key: value for key, value in given if key and value is not None}
 
 
 def stream_fields(spelling: Mapping[str, str]) -> dict[str, Any]:

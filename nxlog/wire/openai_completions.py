@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nxlog.wire._openai_chat_reply import Reply, decode_loosely
-from nxlog.wire.base import encode_body, prompt_of
-from nxlog.wire.openai_chat import OpenAIChat, spelled, stream_fields
+from nxlog.wire.base import encode_body, prompt_of, spelled
+from nxlog.wire.openai_chat import OpenAIChat, stream_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

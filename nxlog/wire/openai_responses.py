@@ -16,7 +16,7 @@ from nxlog.wire import _openai_responses_request as requests
 from nxlog.wire._closing import close
 from nxlog.wire._decoder import PayloadDecoder
 from nxlog.wire._openai_responses_reply import NAME, PARAGRAPH, Event, Item, Reply, decode_event, decode_reply
-from nxlog.wire.base import encode_body, not_the_shape
+from nxlog.wire.base import encode_body, not_the_shape, spelled
 from nxlog.wire.sse import EventSplitter
 
 if TYPE_CHECKING:
@@ -48,10 +48,7 @@ class OpenAIResponses:
         cannot keep any and refuse the word. ``provider_options={"store": False}`` asks for nothing to be kept.
         """
         body: dict[str, Any] = {"model": model, "input": requests.input_items(request.messages)}
-        for name, own in _PLAIN_FIELDS.items():
-            value = getattr(request, name)
-            if value is not None and (key := spelling.get(name, own)):
-                body[key] = value
+        body |= spelled(request, _PLAIN_FIELDS, spelling)
         if request.tools is not None:
             body["tools"] = [requests.tool_object(tool) for tool in request.tools]
         if request.tool_choice is not None and (key := spelling.get("tool_choice", "tool_choice")):

@@ -18,7 +18,7 @@ from nxlog.wire._replies import decode_replies
 from nxlog.wire._sglang_reply import NAME, Meta, Reply, decoder, raise_abort, raise_error, usage_of
 from nxlog.wire._sglang_stream import SglangDecoder
 from nxlog.wire._tuple_records import decode_records
-from nxlog.wire.base import encode_body, prompt_of
+from nxlog.wire.base import encode_body, prompt_of, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,8 +85,7 @@ class SglangGenerate:
 
 
 def _sampling(request: ChatRequest, spelling: Mapping[str, str]) -> dict[str, Any]:
-    given = ((spelling.get(name, own), getattr(request, name)) for name, own in _SAMPLING.items())
-    sampling: dict[str, Any] = {key: value for key, value in given if key and value is not None}
+    sampling = spelled(request, _SAMPLING, spelling)
     schema = _schema(request.response_format)
     if schema is not None and (key := spelling.get("response_format", "json_schema")):
         sampling[key] = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))

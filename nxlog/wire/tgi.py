@@ -25,7 +25,7 @@ from nxlog.wire._decoder import PayloadDecoder
 from nxlog.wire._lenient import decode_leniently
 from nxlog.wire._replies import decode_replies
 from nxlog.wire._tgi_records import decode_records
-from nxlog.wire.base import encode_body, not_the_shape, prompt_of
+from nxlog.wire.base import encode_body, not_the_shape, prompt_of, spelled
 from nxlog.wire.errors import event_error
 from nxlog.wire.sse import EventSplitter
 
@@ -63,11 +63,7 @@ class Tgi:
         """The request body, the same for whole replies and streams; the model is the server's only one."""
         del model, stream
         parameters: dict[str, Any] = {"details": True}
-        for name, own in _FIELDS.items():
-            value = getattr(request, name)
-            if value is not None and (key := spelling.get(name, own)):
-                parameters[key] = value
-        parameters |= _sampling(request, spelling)
+        parameters |= spelled(request, _FIELDS, spelling) | _sampling(request, spelling)
         # No alternatives are what comes without the field, and some servers refuse a 0.
         if request.logprobs and request.top_logprobs and (key := spelling.get("top_logprobs", "top_n_tokens")):
             parameters[key] = request.top_logprobs

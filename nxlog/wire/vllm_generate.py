@@ -21,8 +21,8 @@ from nxlog.errors import InvalidRequestError
 from nxlog.wire._lenient import decode_leniently
 from nxlog.wire._logprobs_value import Channels
 from nxlog.wire._openai_chat_reply import Reply, ReplyChoice, ReplyUsage
-from nxlog.wire.base import encode_body
-from nxlog.wire.openai_chat import OpenAIChat, spelled, stream_fields
+from nxlog.wire.base import encode_body, spelled
+from nxlog.wire.openai_chat import OpenAIChat, stream_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
