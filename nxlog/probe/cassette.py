@@ -27,7 +27,7 @@ REQUEST_HEADERS = {"content-type", "accept", "anthropic-version"}
 RESPONSE_HEADERS = {"content-type", "server", "vary", "cache-control", "retry-after", "openai-version"}
 """Headers that are kept. Others may hold a key, a cookie, an account or the id of a request."""
 
-LICENSE = "recorded by whoever ran nxlog probe; the text of the reply is the model's"
+LICENSE = "Apache-2.0, as nxlog, where its recorder gives it to the project; the text of the reply is the model's"
 
 _BINARY = "!!binary:"
 
@@ -81,17 +81,24 @@ def render(found: Probe, answer: Answer, exchange: Exchange) -> str:
 
 
 def _metadata(found: Probe, answer: Answer) -> dict[str, Any]:
-    known = {} if found.engine is None else {"engine": found.engine}
     return {
         "evidence": "captured",
         "provider": found.provider.id,
         "wire": found.wire,
-        **known,
-        "recorded": found.date,
+        **_engine(found.engine),
+        "recorded": found.date[:7],
         "case": answer.name,
         "note": "written by nxlog probe; the address is the provider's own, headers are left out",
         "license": LICENSE,
     }
+
+
+def _engine(told: str | None) -> dict[str, str]:
+    """Name and version, where the last word is one."""
+    if told is None:
+        return {}
+    name, _, version = told.rpartition(" ")
+    return {"engine": name, "engine_version": version} if name and re.match(r"v?\d", version) else {"engine": told}
 
 
 def _kept(headers: Mapping[str, str], wanted: Iterable[str]) -> dict[str, list[str]]:

@@ -283,7 +283,7 @@ def temperature(seen: Answers) -> Measured:
     if cold is not None and cold.refused and cold.refusal is None:
         return Measured(value=NO, shown_by=("cold",), posture=Posture.REFUSES, note=words_of(cold))
     if heated(seen.get("greedy"), seen.get("hot")):
-        return Measured(value=YES, shown_by=("greedy", "hot"))
+        return Measured(value=YES, shown_by=("hot",), note="at 0 (greedy) only the likeliest tokens are sampled")
     return Measured()
 
 

@@ -90,7 +90,7 @@ def entry(found: Probe, *, recorded: bool) -> str:
         found: the probe.
         recorded: whether the cassettes were written.
     """
-    lines = ["#:schema ./.schema.json", *(f"# {line}" for line in _head(found, recorded=recorded))]
+    lines = ["#:schema ./.schema.json", *(f"# {_one_line(line)}" for line in _head(found, recorded=recorded))]
     general = found.wire == found.provider.default_wire
     if general and found.measurement.posture is not Posture.UNKNOWN:
         lines.append(f"posture = {_toml(found.measurement.posture.value)}")
@@ -142,10 +142,18 @@ def _source(found: Probe, name: str, engine: str) -> str:
 
 def _toml(value: str | list[str]) -> str:
     # A JSON text is a TOML text, but for one control character; those that no terminal should get are escaped too.
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04X}", json.dumps(value, ensure_ascii=False))
+    return _CONTROL.sub(_escaped, json.dumps(value, ensure_ascii=False))
 
 
-_CONTROL = re.compile("[\x7f-\x9f]")
+def _one_line(text: str) -> str:
+    return _CONTROL.sub(_escaped, " ".join(text.split()))
+
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04X}"
 
 
 # -- answers in a few words ------------------------------------------------------------------------------------------

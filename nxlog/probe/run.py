@@ -186,8 +186,9 @@ def _fingerprint(provider: Provider, answers: list[Answer]) -> str | None:
     """The server's version, where its replies name one."""
     for answer in answers:
         found = answer.under("system_fingerprint")
-        if found is not None and re.search(r"\d+\.\d+", str(found[1][0])):
-            return f"{provider.display_name} ({found[1][0]})"
+        version = None if found is None else re.search(r"\d+\.\d+[\w.]*", str(found[1][0]))
+        if version is not None:
+            return f"{provider.display_name} {version[0]}"
     return None
 
 

@@ -20,7 +20,7 @@ CHANCE = 0.05
 
 
 def chosen_in_top(seen: Answers) -> Measured:
-    """Whether the sampled token is among its alternatives.
+    """Whether the sampled token is among its alternatives; answers of the likeliest tokens alone do not tell.
 
     ``always`` needs more than a row of lists that have it: a server that lists the likeliest tokens has every sampled
     token in its list by chance with the product of what the lists add up to, and that must be small.
@@ -29,6 +29,8 @@ def chosen_in_top(seen: Answers) -> Measured:
     chance = 1.0
     shown: list[str] = []
     for answer in seen.arrived("hot", "json_schema", "emoji"):
+        if not unlikely(answer).found:
+            continue
         for record in answer.all_records:
             tops = record.top_logprobs
             if not tops or not record.token:

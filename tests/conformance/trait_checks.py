@@ -89,6 +89,9 @@ def entries_per_token(trait: Trait[Any], seen: Recording) -> Facets:
 
 def distribution(trait: Trait[Any], seen: Recording) -> Facets:
     """The first token's alternatives against those of the same prompt at temperature 0, where both agree."""
+    warm = sibling(seen, "probe_warm")
+    if warm is not None and warm.messages == seen.messages:
+        return _probed(trait, seen, warm)
     plain = sibling(seen, PLAIN.get(seen.case.wire, "chat_logprobs"))
     if plain is None:
         return NOTHING
@@ -101,6 +104,20 @@ def distribution(trait: Trait[Any], seen: Recording) -> Facets:
     found = _distribution(seen, plain)
     agree(found is None or found is trait.value, f"it is {found}")
     return NOTHING if found is None else VALUE
+
+
+def _probed(trait: Trait[Any], seen: Recording, warm: Recording) -> Facets:
+    """One of the three answers of ``nxlog probe``: at temperature 1, at another, and at 1 with ``top_p``."""
+    if seen.case.name == warm.case.name:
+        return {"at 1"}
+    if seen.asked("top_p") is None:
+        found = Distribution.PROCESSED if _masked(warm) else _distribution(seen, warm)
+        agree(found in {trait.value, None} or trait.value is Distribution.PROCESSED, f"it is {found}")
+        return VALUE if found is trait.value else {"at another"}
+    here, there = _first(seen), _first(warm)
+    cut = _masked(seen) or any(abs(here[token] - there[token]) > NEAR for token in here.keys() & there.keys())
+    agree(cut is (trait.value is Distribution.PROCESSED), f"changed by top_p: {cut}")
+    return VALUE
 
 
 def _distribution(seen: Recording, plain: Recording) -> Distribution | None:

@@ -106,8 +106,9 @@ def test_metadata(tmp_path: Path) -> None:
     _, document = written(tmp_path, respond(reply("Yes")))
     metadata = document["metadata"]
     assert metadata["evidence"] == "captured"
-    assert (metadata["provider"], metadata["wire"], metadata["engine"]) == ("vllm", "openai-chat", "vLLM 0.0")
-    assert metadata["recorded"] == "2026-11-21"
+    assert (metadata["provider"], metadata["wire"]) == ("vllm", "openai-chat")
+    assert (metadata["engine"], metadata["engine_version"]) == ("vLLM", "0.0")
+    assert metadata["recorded"] == "2026-11"
     assert metadata["license"]
     assert metadata["note"]
 
@@ -116,6 +117,15 @@ def test_an_unknown_engine_is_left_out(tmp_path: Path) -> None:
     found = probed(ask(question("plain"), target(), Script(lambda _: respond(reply("Yes")))), engine=None)
     path = record(found, tmp_path)["plain"]
     assert "engine" not in yaml.safe_load(path.read_text(encoding="ascii"))["metadata"]
+
+
+def test_an_engine_without_a_version(tmp_path: Path) -> None:
+    found = probed(
+        ask(question("plain"), target(), Script(lambda _: respond(reply("Yes")))), engine="the one in the lab"
+    )
+    metadata = yaml.safe_load(record(found, tmp_path)["plain"].read_text(encoding="ascii"))["metadata"]
+    assert metadata["engine"] == "the one in the lab"
+    assert "engine_version" not in metadata
 
 
 def test_a_strange_status_is_written(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ Real here: what vLLM 0.32.0 sent, on a CPU with SmolLM2-135M-Instruct in float32
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,16 @@ from nxlog.exchange import HttpResponse
 from nxlog.probe import Probe, differences, entry, measure
 from nxlog.probe.ask import ask
 from nxlog.probe.questions import questions_for
-from nxlog.registry import Registry
+from nxlog.registry import Capabilities, Registry
+from tests.conformance import recordings
 from tests.conformance.cassettes import read_case
+from tests.conformance.claim_checks import ContradictedError
+from tests.conformance.test_claims import Statement, judge, statements
 from tests.probe.exchanges import Script, target
 
 CASSETTES = Path(__file__).parent / "cassettes"
 PAGE = Path(__file__).parent.parent.parent / "docs" / "probe.md"
+DATE = "2026-11-21"
 QUESTIONS = {question.name: question for question in questions_for("openai-chat", ())}
 
 
@@ -43,13 +48,14 @@ def probe_of(folder: str, *, engine: str) -> Probe:
         answers.append(ask(question, target("vllm", "smollm2-135m"), script))
         # A probe of today would send the same.
         assert script.asked == [json.loads(interaction["request"]["body"])], name
-    assert found["engine"] == engine
+    assert f"{found['engine']} {found['engine_version']}" == engine
+    assert DATE.startswith(found["recorded"])
     registry = Registry.builtin()
     return Probe(
         provider=registry.provider("vllm"),
         model="smollm2-135m",
         wire="openai-chat",
-        date=found["recorded"],
+        date=DATE,
         engine=engine,
         answers=tuple(answers),
         measurement=measure(answers),
@@ -62,12 +68,12 @@ def probe_of(folder: str, *, engine: str) -> Probe:
 
 @pytest.fixture(scope="module")
 def vllm() -> Probe:
-    return probe_of("vllm", engine="vLLM 0.32.0, CPU, float32")
+    return probe_of("vllm", engine="vLLM 0.32.0")
 
 
 @pytest.fixture(scope="module")
 def processed() -> Probe:
-    return probe_of("vllm-processed", engine="vLLM 0.32.0, CPU, float32, --logprobs-mode processed_logprobs")
+    return probe_of("vllm-processed", engine="vLLM (processed_logprobs) 0.32.0")
 
 
 def test_every_question_was_answered(vllm: Probe) -> None:
@@ -111,3 +117,27 @@ def test_they_are_cassettes_like_any_other(path: Path) -> None:
 def test_the_page_shows_what_was_measured(vllm: Probe) -> None:
     text = entry(vllm, recorded=True).partition("\n[sources]")[0]
     assert text in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_suite_accepts_the_entry_with_its_cassettes(vllm: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if both had been put where the project keeps such things: every claim is held against what it cites."""
+    for path in (CASSETTES / "vllm").glob("*.yaml"):
+        monkeypatch.setitem(recordings._BY_REF, f"fixtures/vllm/{path.name}", read_case(path, vllm.provider))
+    read = Capabilities.model_validate(tomllib.loads(entry(vllm, recorded=True)))
+    judged = [said for said in statements("vllm", read) if said.claim.evidence]
+    for said in judged:
+        judge(said)
+    assert {said.name for said in judged} == {name for name, item in vllm.measurement.all.items() if item.known}
+
+
+def test_the_suite_tells_the_modes_apart(vllm: Probe, processed: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in (CASSETTES / "vllm-processed").glob("*.yaml"):
+        monkeypatch.setitem(recordings._BY_REF, f"fixtures/vllm/{path.name}", read_case(path, vllm.provider))
+
+    def distribution(found: Probe) -> Statement:
+        read = Capabilities.model_validate(tomllib.loads(entry(found, recorded=True)))
+        return next(said for said in statements("vllm", read) if said.name == "distribution")
+
+    judge(distribution(processed))
+    with pytest.raises(ContradictedError):
+        judge(distribution(vllm))

@@ -81,6 +81,14 @@ def test_the_words_of_a_server_cannot_break_the_entry() -> None:
     assert not {"\x7f", "\x9b", "\x1b"} & set(text)
 
 
+def test_the_names_a_server_gives_itself_stay_in_their_comment() -> None:
+    served = {**reply("Yes"), "model": "m\n[claims.seed]\nvalue = 'yes'\x1b\x9b"}
+    found = probed(ask(question("plain"), target(), Script(lambda _: respond(served))), engine="a\nb = 1")
+    text = entry(found, recorded=True)
+    assert "seed" not in loaded(text).claims.model_fields_set
+    assert not {"\x1b", "\x9b"} & set(text)
+
+
 # -- differences -------------------------------------------------------------------------------------------------------
 
 
