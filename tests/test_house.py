@@ -51,6 +51,7 @@ ALLOWED: dict[str, set[str]] = {
     "call": TYPES | {"auth", "parameter_adapter", "registry", "wire", "delivery", "accumulate", "retry"},
     "_drive": TYPES,
     "local": {"local", "errors"},
+    "testing": TYPES | {"testing", "http", "registry", "auth", "call", "client", "streams"},
     "probe": TYPES
     | {"probe", "call", "registry", "wire", "http", "retry", "auth", "local", "_config", "_address", "_drive"},
 }
@@ -96,6 +97,14 @@ def test_only_the_command_line_knows_the_probe() -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_knows_its_tests(path: Path) -> None:
+    if part_of(path) != "testing":
+        imports = imports_of(path)
+        assert not {name for name in imports if name.startswith(("nxlog.testing", "nxlog.http.intercept"))}
+        assert not {name.partition(".")[0] for name in imports} & {"pytest", "vcr"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_stay_small(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
 
@@ -119,7 +128,7 @@ def test_import_loads_no_extra() -> None:
         "import sys, nxlog; "
         # Not rich: httpx itself imports it where it is installed.
         "extras = {'typer', 'xllamacpp', 'vcr', 'pytest', 'numpy', 'httpx_aiohttp', 'aiohttp', 'yaml', 'botocore', "
-        "'google.auth', 'requests'}; "
+        "'google.auth', 'requests', 'nxlog.testing'}; "
         "print(sorted(extras & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

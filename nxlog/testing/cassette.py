@@ -84,7 +84,7 @@ def pieces_of(response: Mapping[str, Any]) -> list[tuple[float, bytes]]:
     seconds: list[float] = list(pieces.get("seconds") or ())
     if sum(sizes) != len(body) or min(sizes, default=0) < 0:
         raise ValueError(
-            f"the pieces have {sum(sizes)} bytes and the body {len(body)}; take 'pieces' out of a response that you edit"
+            f"the pieces have {sum(sizes)} bytes and the body {len(body)}; take 'pieces' out of a response you edit"
         )
     found: list[tuple[float, bytes]] = []
     start = 0
