@@ -7,12 +7,11 @@ ASCII would read differently from machine to machine. YAML escapes stand in for 
 
 from __future__ import annotations
 
-import hashlib
 import http
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import yaml
+from nxlog.testing import cassette
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,57 +34,29 @@ class Exchange:
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-class _Dumper(yaml.SafeDumper):
-    """Bodies of several lines, and JSON, as literal blocks; everything else as PyYAML likes it."""
-
-
-def _represent_text(_dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    # PyYAML falls back to double quotes by itself where a literal block could not hold the text.
-    style = "|" if "\n" in text or text.startswith(("{", "data:")) else None
-    return yaml.ScalarNode("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _represent_text)
-
-
 def render(exchange: Exchange) -> str:
     """The text of the cassette.
 
     Raises:
         ValueError: reading the text back does not give the same bytes.
     """
-    try:
-        body: str | bytes = exchange.response_body.decode("utf-8")
-    except UnicodeDecodeError:
-        body = exchange.response_body
-    digest = hashlib.sha256(exchange.response_body).hexdigest()
-    document = {
-        "version": 1,
-        "metadata": {**exchange.metadata, "body_sha256": digest},
-        "interactions": [
-            {
-                "request": {
-                    "method": "POST",
-                    "uri": exchange.uri,
-                    "headers": _header_lists(exchange.request_headers),
-                    "body": exchange.request_body,
-                },
-                "response": {
-                    "status": {
-                        "code": exchange.status,
-                        "message": http.HTTPStatus(exchange.status).phrase,
-                    },
-                    "headers": _header_lists(exchange.response_headers),
-                    "body": {"string": body},
-                },
-            }
-        ],
+    interaction = {
+        "request": {
+            "method": "POST",
+            "uri": exchange.uri,
+            "headers": _header_lists(exchange.request_headers),
+            "body": exchange.request_body,
+        },
+        "response": {
+            "status": {
+                "code": exchange.status,
+                "message": http.HTTPStatus(exchange.status).phrase,
+            },
+            "headers": _header_lists(exchange.response_headers),
+            "body": {"string": cassette.text_or_bytes(exchange.response_body)},
+        },
     }
-    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=float("inf"))
-    kept = yaml.safe_load(text)["interactions"][0]
-    if kept["response"]["body"]["string"] != body or kept["request"]["body"] != exchange.request_body:
-        raise ValueError(f"the cassette would not keep the bytes of {exchange.uri}")
-    return text
+    return cassette.render([interaction], exchange.metadata)
 
 
 def write(path: Path, exchange: Exchange) -> None:
