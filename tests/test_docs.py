@@ -237,6 +237,8 @@ def test_commands_exist(fence: Fence, command: str, outside: Path) -> None:
             assert set(arguments) <= {"--check", "--root"}
         case ["nxlog", *arguments]:
             check_nxlog(arguments)
+        case ["pytest", *arguments]:
+            assert set(arguments) <= {"--nxlog-record", "docs/example"}  # see tests/testing
         case _:
             pytest.fail(f"{fence}: nothing checks {command!r}")
 

@@ -16,12 +16,12 @@ import httpx
 import pytest
 import yaml
 
-from nxlog import AsyncClient, ChatResponse, Client, ParameterWarningCategory, RateLimitError
+from nxlog import AsyncClient, ChatResponse, Client, ParameterWarningCategory, RateLimitError, Registry
 from nxlog.http.intercept import intercepting
 from nxlog.testing.cassette import load
 from nxlog.testing.scrub import Scrubber
 from nxlog.testing.tape import Player, Recorder
-from tests.conformance.cassettes import CASES, FIXTURES
+from tests.conformance.cassettes import CASES, FIXTURES, read_case
 from tests.testing.stream_server import COOKIE, ORGANIZATION, SKY, StreamServer
 
 if TYPE_CHECKING:
@@ -279,6 +279,18 @@ def test_the_fixtures_of_this_project_are_cassettes_of_the_same_kind(way: str) -
             warnings.simplefilter("ignore", ParameterWarningCategory)
             text = play_case(way, case)
         assert isinstance(text, str)
+
+
+def test_what_a_probe_writes_is_a_cassette_of_the_same_kind() -> None:
+    folder = FIXTURES.parent / "tests" / "probe" / "cassettes"
+    paths = [path for path in sorted(folder.rglob("probe_*.yaml")) if path.stem in {"probe_plain", "probe_greedy"}]
+    assert paths
+    for path in paths:
+        case = read_case(path, Registry.builtin().provider("vllm"))
+        assert case is not None
+        with playing(path), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ParameterWarningCategory)
+            assert play_case("sync", case)
 
 
 def play_case(way: str, case: Any) -> str:
