@@ -1,0 +1,3 @@
+from nxlog import *
+
+request = ChatRequest(model="m", messages=[], provider_options={"logprobs": True})

@@ -1,0 +1,7 @@
+from nxuskit import ChatRequest
+
+request = ChatRequest(
+    model="gpt-4o",
+    messages=[{"role": "user", "content": "hi"}],
+    provider_options={"logprobs": True, "top_logprobs": 5},
+)
