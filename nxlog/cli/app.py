@@ -11,6 +11,7 @@ import typer
 from nxlog._version import __version__
 from nxlog.cli import chat as chat_command
 from nxlog.cli import listing
+from nxlog.cli import migrate as migrate_command
 from nxlog.cli.color import ColorMode, wants_color
 from nxlog.cli.exits import MEANINGS, Status, reporting
 from nxlog.cli.text import write, write_error
@@ -30,6 +31,7 @@ local: typer.Typer = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="The embedded model: no key, no server."
 )
 app.add_typer(local, name="local")
+app.command(epilog=migrate_command.EPILOG)(migrate_command.migrate)
 
 Color = Annotated[ColorMode, typer.Option(help="On a terminal, always, or never. NO_COLOR and FORCE_COLOR count.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
