@@ -16,6 +16,7 @@ import anyio
 import anyio.lowlevel
 import httpx
 
+from nxlog.errors import InvalidRequestError
 from nxlog.http.origin import import_httpx_aiohttp
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def intercepting(interceptor: Interceptor) -> Generator[None]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(_replaced(httpx.HTTPTransport, "handle_request", _sync_handler, interceptor))
         asynchronous = [httpx.AsyncHTTPTransport]
-        with contextlib.suppress(Exception):  # an extra
+        with contextlib.suppress(InvalidRequestError):  # an extra
             asynchronous.append(import_httpx_aiohttp().AiohttpTransport)
         for transport in asynchronous:
             stack.enter_context(_replaced(transport, "handle_async_request", _async_handler, interceptor))
