@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nxlog.testing.cassette import load
-from tests.testing.stream_server import StreamServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.testing.stream_server import StreamServer
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.network
@@ -41,12 +41,6 @@ def test_one():
     assert ask().text.startswith("The sky is blue")
 """
 )
-
-
-@pytest.fixture
-def server() -> Iterator[StreamServer]:
-    with StreamServer() as running:
-        yield running
 
 
 class Project:

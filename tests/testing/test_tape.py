@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -16,88 +15,23 @@ import httpx
 import pytest
 import yaml
 
-from nxlog import AsyncClient, ChatResponse, Client, ParameterWarningCategory, RateLimitError, Registry
+from nxlog import AsyncClient, Client, ParameterWarningCategory, RateLimitError, Registry
 from nxlog.http.intercept import intercepting
 from nxlog.testing.cassette import load
 from nxlog.testing.scrub import Scrubber
 from nxlog.testing.tape import Player, Recorder
 from tests.conformance.cassettes import CASES, FIXTURES, read_case
-from tests.testing.stream_server import COOKIE, ORGANIZATION, SKY, StreamServer
+from tests.testing.stream_server import COOKIE, ORGANIZATION, SKY
+from tests.testing.taping import FIELDS, KEY, WAYS, ask, playing, recording
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tests.testing.stream_server import StreamServer
 
 pytestmark = pytest.mark.network
 
 vcr: Any = importlib.import_module("vcr")  # it has no types
-KEY = "nxlog-planted-0123456789abcdefghij"
-FIELDS: dict[str, Any] = {
-    "model": "m",
-    "messages": [{"role": "user", "content": "Is the sky blue?"}],
-    "top_logprobs": 2,
-}
-WAYS = ["sync", "sync-own", "asyncio", "asyncio-own", "asyncio-aiohttp", "trio", "trio-own"]
-
-
-@pytest.fixture
-def server() -> Iterator[StreamServer]:
-    with StreamServer() as running:
-        yield running
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "cassettes" / "test_it" / "test_one.yaml"
-
-
-@contextmanager
-def recording(path: Path, **options: Any) -> Iterator[Recorder]:
-    tape = Recorder(path, options.pop("scrubber", None) or Scrubber(), **options)
-    with intercepting(tape):
-        yield tape
-    assert tape.finish() is None
-
-
-@contextmanager
-def playing(path: Path, **options: Any) -> Iterator[Player]:
-    tape = Player(path, **options)
-    with intercepting(tape):
-        yield tape
-    assert tape.finish() is None
-
-
-def ask(way: str, url: str, *, stream: bool = True) -> tuple[list[Any], ChatResponse]:
-    """The chunks of a stream and the reply, or no chunks and the reply."""
-    options: dict[str, Any] = {"provider": "openai", "base_url": url, "api_key": KEY, "retries": 0}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ParameterWarningCategory)
-        if way.startswith("sync"):
-            return ask_sync(way, options, stream)
-        return anyio.run(ask_async, way, options, stream, backend=way.partition("-")[0])
-
-
-def ask_sync(way: str, options: dict[str, Any], stream: bool) -> tuple[list[Any], ChatResponse]:
-    with httpx.Client() as own:
-        client = Client(**options, http_client=own) if way.endswith("own") else Client(**options)
-        with client:
-            if not stream:
-                return [], client.chat(**FIELDS)
-            with client.stream(**FIELDS) as streamed:
-                return list(streamed), streamed.response
-
-
-async def ask_async(way: str, options: dict[str, Any], stream: bool) -> tuple[list[Any], ChatResponse]:
-    async with httpx.AsyncClient() as own:
-        if way.endswith("own"):
-            options["http_client"] = own
-        elif way.endswith("aiohttp"):
-            options["http_client"] = "aiohttp"
-        async with AsyncClient(**options) as client:
-            if not stream:
-                return [], await client.chat(**FIELDS)
-            async with client.stream(**FIELDS) as streamed:
-                return [chunk async for chunk in streamed], streamed.response
 
 
 def raw_pieces(url: str) -> list[bytes]:
@@ -313,109 +247,3 @@ def play_case(way: str, case: Any) -> str:
             return stream.response.text
 
     return anyio.run(main, backend=way)
-
-
-# -- what must fail ----------------------------------------------------------------------------------------------------
-
-
-def failure(tape: Player, act: Callable[[], object]) -> str:
-    with intercepting(tape), pytest.raises(pytest.fail.Exception) as caught:
-        act()
-    return str(caught.value)
-
-
-def test_a_request_that_is_not_in_the_cassette_fails_with_the_difference(server: StreamServer, path: Path) -> None:
-    with recording(path):
-        ask("sync", server.url, stream=False)
-    tape = Player(path)
-
-    def act() -> None:
-        with Client(provider="openai", base_url=server.url, api_key=KEY) as client:
-            client.chat(**FIELDS | {"seed": 7, "top_logprobs": 3, "messages": [{"role": "user", "content": KEY}]})
-
-    said = failure(tape, act)
-    assert "is not in" in said
-    assert "seed: 7, recorded absent" in said
-    assert "top_logprobs: 3, recorded 2" in said
-    assert KEY not in said
-    assert tape.finish() == said, "also when the code under test swallows it"
-
-
-def test_a_field_that_is_ignored_may_differ(server: StreamServer, path: Path) -> None:
-    with recording(path):
-        ask("sync", server.url, stream=False)
-    with (
-        playing(path, ignored={"seed"}),
-        Client(provider="openai", base_url=server.url, api_key=KEY) as client,
-    ):
-        client.chat(**FIELDS, seed=7)
-
-
-def test_an_answer_plays_once(server: StreamServer, path: Path) -> None:
-    with recording(path):
-        ask("sync", server.url, stream=False)
-    tape = Player(path)
-    with intercepting(tape):
-        ask("sync", server.url, stream=False)
-    assert "was already answered" in failure(tape, lambda: ask("sync", server.url, stream=False))
-
-
-def test_another_address_is_named(server: StreamServer, path: Path) -> None:
-    with recording(path):
-        ask("sync", server.url, stream=False)
-    said = failure(Player(path), lambda: ask("sync", "http://elsewhere.invalid/v1", stream=False))
-    assert "POST http://elsewhere.invalid/v1/chat/completions is not in" in said
-    assert "recorded are: POST http://127.0.0.1" in said
-
-
-def test_an_unplayed_answer_is_named(server: StreamServer, path: Path) -> None:
-    with recording(path):
-        ask("sync", server.url, stream=False)
-        ask("sync", server.url, stream=True)
-    tape = Player(path)
-    with intercepting(tape):
-        ask("sync", server.url, stream=True)
-    assert "was only partly played: 1 of 2 requests were not made" in (tape.finish() or "")
-
-
-def test_without_a_cassette(path: Path) -> None:
-    assert "no cassette" in failure(Player(path), lambda: ask("sync", "http://elsewhere.invalid/v1"))
-    assert Player(path).finish() is None, "a test that sends nothing needs none"
-
-
-def test_an_edited_body_is_noticed(server: StreamServer, path: Path) -> None:
-    with recording(path):
-        ask("sync", server.url, stream=False)
-    path.write_text(path.read_text("ascii").replace("The sky is", "The night sky is"), "ascii")
-    assert "take 'pieces' out" in failure(Player(path), lambda: ask("sync", server.url, stream=False))
-
-
-def test_a_cassette_that_nothing_is_recorded_for_goes(path: Path) -> None:
-    path.parent.mkdir(parents=True)
-    path.write_text("old", "ascii")
-    with recording(path):
-        pass
-    assert not path.exists()
-
-
-def test_requests_after_the_test_are_told(server: StreamServer, path: Path) -> None:
-    with recording(path) as tape:
-        ask("sync", server.url, stream=False)
-    with intercepting(tape), pytest.raises(pytest.fail.Exception, match="after the test"):
-        ask("sync", server.url, stream=False)
-
-
-def test_servers_of_this_machine_may_be_left_out(server: StreamServer, path: Path) -> None:
-    with recording(path, loopback=True):
-        ask("sync", server.url, stream=False)
-    assert not path.exists()
-    with playing(path, loopback=True):
-        ask("asyncio", server.url, stream=True)
-    assert len(server.asked) == 2
-
-
-def test_transports_are_as_before() -> None:
-    before = httpx.HTTPTransport.handle_request, httpx.AsyncHTTPTransport.handle_async_request
-    with intercepting(Player(FIXTURES / "none.yaml")):
-        assert httpx.HTTPTransport.handle_request is not before[0]
-    assert (httpx.HTTPTransport.handle_request, httpx.AsyncHTTPTransport.handle_async_request) == before
