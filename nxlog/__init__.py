@@ -53,6 +53,7 @@ from nxlog.response import ChatResponse, Choice, StreamChunk, ToolCallDelta, Usa
 from nxlog.retry import RetryPolicy
 from nxlog.streams import AsyncStream, Stream
 from nxlog.timeout import Timeout
+from nxlog.verdicts import Verdict, VerdictKind, Verdicts
 from nxlog.warnings import (
     ParameterWarning,
     ParameterWarningCategory,
@@ -113,6 +114,9 @@ __all__ = [
     "UnknownProviderError",
     "UnsupportedParameterError",
     "Usage",
+    "Verdict",
+    "VerdictKind",
+    "Verdicts",
     "WarningCode",
     "WarningSeverity",
     "WarningSource",

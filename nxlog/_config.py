@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import ValidationError
 
 from nxlog._address import base_url_of, check_base_url, checked_variable, url_of
+from nxlog._trials import Event, Trials
 from nxlog._version import __version__
 from nxlog.auth import Keys, Presented
 from nxlog.auth.keys import key_headers
@@ -15,10 +17,11 @@ from nxlog.errors import InvalidRequestError
 from nxlog.parameter_adapter import OnUnknown, OnUnsupported
 from nxlog.registry import Provider, ProviderKind, Registry
 from nxlog.request import ChatRequest, describe_errors
+from nxlog.verdicts import Verdicts
 from nxlog.wire import get_wire
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nxlog.registry import Wire
 
@@ -37,11 +40,14 @@ class Config:
         on_unknown: OnUnknown,
         registry: Registry | None,
         variables: Mapping[str, str] | None,
+        verdicts: Verdicts | None = None,
+        event: Callable[[], Event] = threading.Event,
     ) -> None:
         _one_of("on_unsupported", on_unsupported, get_args(OnUnsupported))
         _one_of("on_unknown", on_unknown, get_args(OnUnknown))
         _of_kind("provider", provider, str, "a string")
         _of_kind("registry", registry, Registry, "a Registry")
+        _of_kind("verdicts", verdicts, Verdicts, "a Verdicts")
         self._registry = registry if registry is not None else Registry.default()
         self._base_url = check_base_url(base_url)
         self._variables = {name: checked_variable(name, value) for name, value in (variables or {}).items()}
@@ -50,7 +56,9 @@ class Config:
         self._provider = self._default_provider(provider)
         if wire is not None:
             get_wire(wire)
-        self.policy = Policy(on_unsupported, on_unknown)
+        # An empty one is false, and the user's all the same.
+        self.verdicts = Verdicts() if verdicts is None else verdicts
+        self.policy = Policy(on_unsupported, on_unknown, self.verdicts, Trials(event))
         self._targets: dict[str, Target] = {}
 
     def _default_provider(self, name: str | None) -> Provider | None:

@@ -2,45 +2,74 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, TypeVar, cast
 
+import anyio
+
 from nxlog.errors import NxlogError
+from nxlog.exchange import HttpRequest, Pause
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
-    from nxlog.exchange import HttpRequest, HttpResponse
+    from nxlog.exchange import HttpResponse
 
 R = TypeVar("R")
 
 
-def drive(flow: Generator[HttpRequest, HttpResponse, R], send: Callable[[HttpRequest], HttpResponse]) -> R:
-    """Send what the flow yields until it returns."""
+def drive(
+    flow: Generator[HttpRequest | Pause, HttpResponse | None, R],
+    send: Callable[[HttpRequest], HttpResponse],
+    *,
+    deadline: float | None = None,
+) -> R:
+    """Send what the flow yields until it returns; a pause ends with its event, at the latest at the deadline."""
     try:
-        request = next(flow)
+        step = next(flow)
         while True:
+            if isinstance(step, Pause):
+                step.event.wait(_remaining(deadline))
+                step = flow.send(None)
+                continue
             try:
-                response = send(request)
+                response = send(step)
             except NxlogError as error:
-                request = flow.throw(error)
+                step = flow.throw(error)
             else:
-                request = flow.send(response)
+                step = flow.send(response)
     except StopIteration as stop:
         return cast("R", stop.value)
+    finally:
+        flow.close()
 
 
 async def adrive(
-    flow: Generator[HttpRequest, HttpResponse, R], send: Callable[[HttpRequest], Awaitable[HttpResponse]]
+    flow: Generator[HttpRequest | Pause, HttpResponse | None, R],
+    send: Callable[[HttpRequest], Awaitable[HttpResponse]],
+    *,
+    deadline: float | None = None,
 ) -> R:
     """The same, awaiting."""
     try:
-        request = next(flow)
+        step = next(flow)
         while True:
+            if isinstance(step, Pause):
+                with anyio.move_on_after(_remaining(deadline)):
+                    await step.event.wait()
+                step = flow.send(None)
+                continue
             try:
-                response = await send(request)
+                response = await send(step)
             except NxlogError as error:
-                request = flow.throw(error)
+                step = flow.throw(error)
             else:
-                request = flow.send(response)
+                step = flow.send(response)
     except StopIteration as stop:
         return cast("R", stop.value)
+    finally:
+        flow.close()
+
+
+def _remaining(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())

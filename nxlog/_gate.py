@@ -11,6 +11,7 @@ from nxlog.warnings import ParameterWarning, WarningCode, WarningSeverity, Warni
 if TYPE_CHECKING:
     from nxlog.registry import Claim, ProviderCapabilities
     from nxlog.request import ChatRequest
+    from nxlog.verdicts import Verdict
 
 OnUnsupported = Literal["warn", "raise"]
 OnUnknown = Literal["try", "drop"]
@@ -26,8 +27,8 @@ class Case:
     capabilities: ProviderCapabilities
     stream: bool = False
     on_unknown: OnUnknown = "try"
-    refused: str | None = None
-    """Why the server refused logprobs in this mode earlier; None when it did not."""
+    verdict: Verdict | None = None
+    """What the server has shown of logprobs in this mode earlier."""
     lacks: frozenset[str] = frozenset()
     """What the wire format has no place for, whatever the model could do: names of claims, or single values of
     fields, such as ``tool_choice=required``."""

@@ -5,17 +5,21 @@ There is no I/O here. The clients drive these generators: they send what is yiel
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from nxlog._secret import hider
+from nxlog._trials import Trials
 from nxlog.accumulate import Accumulator
 from nxlog.auth import CallCredential
 from nxlog.delivery import check_delivery
 from nxlog.errors import DecodeError, NxlogError, RedirectError, StatusError
-from nxlog.exchange import HttpRequest, HttpResponse
+from nxlog.exchange import HttpRequest, HttpResponse, Pause
 from nxlog.parameter_adapter import adapt
+from nxlog.registry import CapabilityStatus, EvidenceKind
 from nxlog.retry import retry_after
+from nxlog.verdicts import Place, Verdicts, bare
 from nxlog.warnings import ParameterWarning, WarningCode, WarningSeverity, WarningSource
 from nxlog.wire.errors import RefusalKind, classify_refusal, status_error
 
@@ -28,9 +32,7 @@ if TYPE_CHECKING:
     from nxlog.request import ChatRequest
     from nxlog.response import ChatResponse, StreamChunk
     from nxlog.wire.base import Wire
-
-Verdicts = dict[tuple[str, str, str, bool], str]
-"""Refusals of logprobs that a client has met: (provider, url, model, stream) to the server's words."""
+    from nxlog.wire.errors import Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Policy:
     on_unsupported: OnUnsupported = "warn"
     on_unknown: OnUnknown = "try"
     verdicts: Verdicts = field(default_factory=Verdicts)
+    trials: Trials[Any] = field(default_factory=lambda: Trials(threading.Event))
 
 
 @dataclass(slots=True)
@@ -70,10 +73,18 @@ class Call:
     sent: ChatRequest = field(init=False)
     warnings: list[ParameterWarning] = field(init=False)
     credential: CallCredential | None = field(init=False, repr=False)
+    place: Place = field(init=False)
 
     def __post_init__(self) -> None:
         source = self.target.source
         self.credential = None if source is None else CallCredential(source)
+        target, asked = self.target, self.asked
+        reasons = asked.reasoning_effort not in {None, "none"}
+        mode = ("stream" if self.stream else "whole") + "+tools" * bool(asked.tools) + "+reasoning" * reasons
+        self.place = Place(target.provider, bare(self._url), target.model, mode)
+        self._adapt()
+
+    def _adapt(self) -> None:
         self.sent, self.warnings = adapt(
             self.asked,
             self.target.capabilities,
@@ -81,13 +92,24 @@ class Call:
             on_unsupported=self.policy.on_unsupported,
             on_unknown=self.policy.on_unknown,
             lacks=self.target.lacks,
-            refused=self.policy.verdicts.get(self._mode),
+            verdict=None if self._user_knows else self.policy.verdicts.get(self.place),
         )
 
     @property
-    def _mode(self) -> tuple[str, str, str, bool]:
-        target = self.target
-        return (target.provider, self._url, target.model, self.stream)
+    def _user_knows(self) -> bool:
+        """Whether the claim is the user's own word, which no verdict overrides."""
+        evidence = self.target.capabilities.claim("logprobs").evidence
+        return any(entry.kind is EvidenceKind.ASSERTED for entry in evidence)
+
+    @property
+    def _is_trial(self) -> bool:
+        """Whether nothing is known of what the server makes of the logprobs that are sent."""
+        names = (
+            "streaming_logprobs" if self.stream else "logprobs",
+            "top_logprobs" if self.sent.top_logprobs else "logprobs",
+        )
+        claims = [self.target.capabilities.claim(name) for name in names]
+        return bool(self.sent.logprobs) and any(claim.value is CapabilityStatus.UNKNOWN for claim in claims)
 
     @property
     def _url(self) -> str:
@@ -99,45 +121,94 @@ class Call:
         content = target.wire.encode(self.sent, model=target.model, stream=self.stream, spelling=target.spelling)
         return HttpRequest(self._url, target.headers, content, stream=self.stream, credential=self.credential)
 
-    def opened(self) -> Generator[HttpRequest, HttpResponse, HttpResponse]:
-        """Send; once more when a token may have expired, and once more without logprobs when the server refuses them.
+    def opened(self) -> Generator[HttpRequest | Pause, HttpResponse | None, HttpResponse]:
+        """Send, after the call that finds out what the server makes of the fields, if there is one.
 
         Raises:
             StatusError: the server's answer is an error.
             RedirectError: the server points elsewhere.
         """
-        response = yield self.http_request()
+        while self._is_trial and (ahead := self.policy.trials.enter(self.place)) is not None:
+            yield Pause(ahead)
+            self._adapt()
+        if not self._is_trial:
+            return (yield from self._answered())
+        settled = False
+        try:
+            response = yield from self._answered()
+            settled = True
+        finally:
+            self.policy.trials.leave(self.place, settled=settled)
+        return response
+
+    def _answered(self) -> Generator[HttpRequest | Pause, HttpResponse | None, HttpResponse]:
+        """Send; again when a token may have expired, and with less when the server refuses what was asked."""
+        response = yield from self._sent()
         if response.status == 401 and self.credential is not None and self.credential.renew():
-            response = yield self.http_request()
-        if response.status >= 400 and self._give_up_logprobs(response):
-            response = yield self.http_request()
+            response = yield from self._sent()
+        # At most one number is lowered, and at most once logprobs are given up.
+        for _ in range(2):
+            if response.status < 400 or not self._ask_less(self._error(response)):
+                break
+            response = yield from self._sent()
         if response.status >= 300:
             raise self._error(response)
         return response
 
-    def _give_up_logprobs(self, response: HttpResponse) -> bool:
+    def _sent(self) -> Generator[HttpRequest | Pause, HttpResponse | None, HttpResponse]:
+        # Only a pause is answered with nothing.
+        return cast("HttpResponse", (yield self.http_request()))
+
+    def _ask_less(self, error: NxlogError) -> bool:
+        """Whether the request was changed, because the error says that it asks for too much."""
+        refusal = self.learn(error)
+        if refusal is None:
+            return False
+        asked = self.sent.top_logprobs
+        if refusal.kind is RefusalKind.RANGE:
+            message = f"requested {asked} alternatives, the server takes at most {refusal.limit} ({error.message})"
+            self._warn("top_logprobs", WarningCode.CLAMPED, f"{message}; sent again", asked, refusal.limit)
+            self.sent = self.sent.model_copy(update={"top_logprobs": refusal.limit})
+            return True
+        requested = {"logprobs": True} | ({} if asked is None else {"top_logprobs": asked})
+        message = f"the server refused it ({error.message}); sent again without"
+        self._warn("logprobs", WarningCode.REFUSED, message, requested)
+        self.sent = self.sent.model_copy(update={"logprobs": None, "top_logprobs": None})
+        return True
+
+    def learn(self, error: NxlogError) -> Refusal | None:
+        """The refusal that the error is, remembered, if a request that asks for less could succeed."""
         if not self.sent.logprobs or self.policy.on_unsupported == "raise":
-            return False
-        error = self._error(response)
+            return None
         refusal = classify_refusal(error.body or "") if isinstance(error, StatusError) else None
-        if refusal is None or refusal.kind is not RefusalKind.UNSUPPORTED:
-            return False
-        self.policy.verdicts[self._mode] = error.message
-        requested = {"logprobs": True, "top_logprobs": self.sent.top_logprobs}
+        if refusal is None:
+            return None
+        if refusal.kind is RefusalKind.UNSUPPORTED:
+            self.policy.verdicts.refused(self.place, error.message)
+            return refusal
+        if (
+            refusal.kind is RefusalKind.RANGE
+            and refusal.limit is not None
+            and refusal.limit < (self.sent.top_logprobs or 0)
+        ):
+            self.policy.verdicts.limited(self.place, refusal.limit, error.message)
+            return refusal
+        return None
+
+    def _warn(self, parameter: str, code: WarningCode, message: str, requested: object, applied: object = None) -> None:
         self.warnings.append(
             ParameterWarning(
-                parameter="logprobs",
-                code=WarningCode.REFUSED,
+                parameter=parameter,
+                code=code,
                 severity=WarningSeverity.WARNING,
-                message=f"the server refused it ({error.message}); sent again without",
-                requested={name: value for name, value in requested.items() if value is not None},
+                message=message,
+                requested=requested,
+                applied=applied,
                 provider=self.target.provider,
                 model=self.target.model,
                 source=WarningSource.SERVER,
             )
         )
-        self.sent = self.sent.model_copy(update={"logprobs": None, "top_logprobs": None})
-        return True
 
     def _error(self, response: HttpResponse) -> NxlogError:
         if response.status >= 400:
@@ -156,8 +227,21 @@ class Call:
     def complete(self, response: ChatResponse) -> ChatResponse:
         """The reply with its provider, and with the warnings of both halves of the gate."""
         named = response.model_copy(update={"provider": self.target.provider})
-        self.warnings += check_delivery(self.sent, named)
+        found = check_delivery(self.sent, named)
+        self._remember(found, named)
+        self.warnings += found
         return named.model_copy(update={"warnings": self.warnings})
+
+    def _remember(self, found: list[ParameterWarning], response: ChatResponse) -> None:
+        verdicts = self.policy.verdicts
+        if self.policy.on_unsupported == "raise":
+            return  # whoever wants errors gets them from the server, every time
+        if any(warning.code is WarningCode.NOT_DELIVERED for warning in found):
+            verdicts.ignored(self.place, response.model)
+        elif any(choice.logprobs for choice in response.choices):
+            verdicts.delivered(self.place, response.model)
+        else:
+            verdicts.served(self.place, response.model)
 
     def blame(self, error: NxlogError) -> NxlogError:
         """The error with what only the call knows, and without the key."""
@@ -168,7 +252,7 @@ class Call:
         return error.add_context(provider=self.target.provider, model=self.target.model)
 
 
-def chat(call: Call) -> Generator[HttpRequest, HttpResponse, ChatResponse]:
+def chat(call: Call) -> Generator[HttpRequest | Pause, HttpResponse | None, ChatResponse]:
     """A whole reply. Yields what to send; returns the result.
 
     Raises:
@@ -181,7 +265,7 @@ def chat(call: Call) -> Generator[HttpRequest, HttpResponse, ChatResponse]:
         raise call.blame(error) from error.__cause__
 
 
-def open_stream(call: Call) -> Generator[HttpRequest, HttpResponse, StreamReader]:
+def open_stream(call: Call) -> Generator[HttpRequest | Pause, HttpResponse | None, StreamReader]:
     """A streamed reply, up to its first byte. The driver answers with the head alone when the status is success.
 
     Raises:
@@ -223,7 +307,9 @@ class StreamReader:
                 self._accumulator.add(chunk)
                 yield chunk
         except NxlogError as error:
-            raise self.call.blame(error) from error.__cause__
+            # An error inside a stream comes too late to send again, but not for the next call.
+            self.call.learn(self.call.blame(error))
+            raise error from error.__cause__
 
     @property
     def response(self) -> ChatResponse:

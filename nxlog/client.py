@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import anyio.to_thread
 
 from nxlog._config import Config, as_request
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from nxlog.registry import Registry
     from nxlog.request import ChatRequest
     from nxlog.response import ChatResponse
+    from nxlog.verdicts import Verdicts
 
 
 DEFAULT_TIMEOUT = Timeout()
@@ -50,6 +53,7 @@ class Client:
         http_client: an ``httpx.Client`` to send with; it stays open when this client closes.
         registry: providers and capabilities other than the built-in ones.
         variables: the parts of the provider's address that differ by account, such as ``{"region": "us-east-1"}``.
+        verdicts: what servers have shown of themselves, to share it with other clients and processes.
 
     Raises:
         InvalidRequestError: an option is wrong; ``param`` names it.
@@ -70,6 +74,7 @@ class Client:
         http_client: OwnClient | None = None,
         registry: Registry | None = None,
         variables: Mapping[str, str] | None = None,
+        verdicts: Verdicts | None = None,
     ) -> None:
         self._config = Config(
             provider=provider,
@@ -80,6 +85,8 @@ class Client:
             on_unknown=on_unknown,
             registry=registry,
             variables=variables,
+            verdicts=verdicts,
+            event=threading.Event,
         )
         self._timeout = Timeout.of(timeout)
         self._retries = RetryPolicy.of(retries)
@@ -100,6 +107,7 @@ class Client:
             lambda outgoing: self._retries.call(
                 lambda: self._transport.send(outgoing, deadline=deadline), deadline=deadline
             ),
+            deadline=deadline,
         )
         emit(reply.warnings, stacklevel=2)
         return reply
@@ -112,6 +120,11 @@ class Client:
         """
         call = self._config.call(as_request(request, fields), stream=True)
         return Stream(call, self._transport, self._retries, self._timeout)
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """What this client has learned of servers."""
+        return self._config.verdicts
 
     def close(self) -> None:
         """Close the connections."""
@@ -147,6 +160,7 @@ class AsyncClient:
         http_client: OwnAsyncClient | None = None,
         registry: Registry | None = None,
         variables: Mapping[str, str] | None = None,
+        verdicts: Verdicts | None = None,
     ) -> None:
         self._config = Config(
             provider=provider,
@@ -157,6 +171,8 @@ class AsyncClient:
             on_unknown=on_unknown,
             registry=registry,
             variables=variables,
+            verdicts=verdicts,
+            event=anyio.Event,
         )
         self._timeout = Timeout.of(timeout)
         self._retries = RetryPolicy.of(retries)
@@ -181,6 +197,7 @@ class AsyncClient:
             lambda outgoing: self._retries.acall(
                 lambda: self._transport.send(outgoing, deadline=deadline), deadline=deadline
             ),
+            deadline=deadline,
         )
         emit(reply.warnings, stacklevel=2)
         return reply
@@ -195,6 +212,11 @@ class AsyncClient:
         prepare = partial(self._config.call, request, stream=True)
         call = prepare if self._config.needs_engine(request.model) else prepare()
         return AsyncStream(call, self._transport, self._retries, self._timeout)
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """What this client has learned of servers."""
+        return self._config.verdicts
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -30,6 +30,7 @@ from nxlog._gate import (
 from nxlog.errors import UnsupportedParameterError
 from nxlog.registry import Requirement
 from nxlog.request import Message, ResponseFormat
+from nxlog.verdicts import VerdictKind
 from nxlog.warnings import ParameterWarning, WarningCode, WarningSeverity, WarningSource
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from nxlog.registry import ProviderCapabilities
     from nxlog.request import ChatRequest
+    from nxlog.verdicts import Verdict
 
 __all__ = ["OnUnknown", "OnUnsupported", "adapt"]
 
@@ -48,7 +50,7 @@ def adapt(
     stream: bool = False,
     on_unsupported: OnUnsupported = "warn",
     on_unknown: OnUnknown = "try",
-    refused: str | None = None,
+    verdict: Verdict | None = None,
     lacks: frozenset[str] = frozenset(),
 ) -> tuple[ChatRequest, list[ParameterWarning]]:
     """The request as it can be sent, and a warning for everything that had to change.
@@ -59,13 +61,13 @@ def adapt(
         stream: whether the answer is streamed.
         on_unsupported: ``"warn"`` drops with a warning, ``"raise"`` raises.
         on_unknown: ``"try"`` sends a field whose claim is unknown, ``"drop"`` treats it as unsupported.
-        refused: why the server refused logprobs earlier, if it did.
+        verdict: what the server has shown of logprobs earlier, if anything.
         lacks: what the wire format has no place for (see ``nxlog.wire.base.Wire.lacks``).
 
     Raises:
         UnsupportedParameterError: ``on_unsupported="raise"`` and a field cannot be delivered as asked.
     """
-    case = Case(request, capabilities, stream=stream, on_unknown=on_unknown, refused=refused, lacks=lacks)
+    case = Case(request, capabilities, stream=stream, on_unknown=on_unknown, verdict=verdict, lacks=lacks)
     found: list[ParameterWarning] = []
     for rule in RULES:
         changes, warnings = rule(case)
@@ -227,9 +229,9 @@ def adapt_logprobs(case: Case) -> Findings:
         return ({"logprobs": None}, []) if obstacle(case, "logprobs") else NOTHING
     if not case.request.logprobs:
         return NOTHING
-    if case.refused is not None:
-        refusal = (WarningCode.REFUSED, f"not sent, because the server refused it earlier: {case.refused}")
-        return _drop_logprobs(case, refusal, source=WarningSource.LEARNED)
+    if case.verdict is not None and case.verdict.kind is not VerdictKind.LIMITED:
+        reason = f"not sent, because the server {case.verdict.kind} it earlier: {case.verdict.message}"
+        return _drop_logprobs(case, (WarningCode.REFUSED, reason), source=WarningSource.LEARNED)
     if problem := _logprobs_obstacle(case):
         return _drop_logprobs(case, problem)
     return adapt_top_logprobs(case)
@@ -255,15 +257,18 @@ def adapt_top_logprobs(case: Case) -> Findings:
     if problem := obstacle(case, "top_logprobs"):
         # No alternatives are what a field that is not sent gives.
         return drop(case, "top_logprobs", problem, WARNING) if asked else ({"top_logprobs": None}, [])
-    claim = case.claim("top_logprobs")
-    applied = asked if claim.max is None else min(asked, claim.max)
-    applied = applied if claim.min is None else max(applied, claim.min)
+    claim, learned = case.claim("top_logprobs"), None if case.verdict is None else case.verdict.limit
+    most = min((limit for limit in (claim.max, learned) if limit is not None), default=asked)
+    applied = max(min(asked, most), claim.min or 0)
     if applied == asked:
         return NOTHING
     bound = f"maximum is {applied}" if applied < asked else f"minimum is {applied} (fewer turns logprobs off)"
     message = f"requested {asked} alternatives, the provider's {bound}"
     severity = WARNING if applied < asked else INFO
-    warning = case.warn("top_logprobs", WarningCode.CLAMPED, severity, message, requested=asked, applied=applied)
+    source = WarningSource.LEARNED if applied == learned != claim.max else WarningSource.MANIFEST
+    warning = case.warn(
+        "top_logprobs", WarningCode.CLAMPED, severity, message, requested=asked, applied=applied, source=source
+    )
     return {"top_logprobs": applied}, [warning]
 
 

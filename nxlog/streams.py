@@ -92,7 +92,7 @@ class Stream(_StreamBase):
     def __enter__(self) -> Self:
         self._check_new()
         self._deadline = self._timeout.deadline()
-        self._reader = drive(open_stream(self._call), self._send)
+        self._reader = drive(open_stream(self._call), self._send, deadline=self._deadline)
         self._chunks = self._read(self._reader)
         try:
             self._emit(stacklevel=2)
@@ -168,7 +168,7 @@ class AsyncStream(_StreamBase):
         if self._prepare is not None:
             self._made = await anyio.to_thread.run_sync(self._prepare)
         self._deadline = self._timeout.deadline()
-        self._reader = await adrive(open_stream(self._call), self._send)
+        self._reader = await adrive(open_stream(self._call), self._send, deadline=self._deadline)
         try:
             self._emit(stacklevel=2)
         except Warning:  # the user's filter made an error of it

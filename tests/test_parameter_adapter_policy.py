@@ -15,6 +15,7 @@ from nxlog.errors import UnsupportedParameterError
 from nxlog.parameter_adapter import adapt
 from nxlog.registry import CLAIM_NAMES, CapabilityStatus, Claim, Claims, ProviderCapabilities, Registry, Requirement
 from nxlog.request import ChatRequest
+from nxlog.verdicts import Verdict, VerdictKind
 from nxlog.warnings import ParameterWarning, WarningCode
 
 USER: dict[str, Any] = {"role": "user", "content": "Hi"}
@@ -80,12 +81,26 @@ def test_raise_also_for_a_clamp_but_not_for_what_is_sent_as_asked() -> None:
 
 
 def test_what_the_server_refused_earlier_is_not_sent_again() -> None:
-    sent, found = adapt(request(top_logprobs=5), at("openai", "gpt-4o"), refused="not with this key")
+    verdict = Verdict(VerdictKind.REFUSED, "not with this key", 0.0)
+    sent, found = adapt(request(top_logprobs=5), at("openai", "gpt-4o"), verdict=verdict)
     assert (sent.logprobs, sent.top_logprobs) == (None, None)
     assert brief(found) == [("logprobs", "refused", "info")]
     assert found[0].source == "learned"
     assert "not with this key" in found[0].message
-    assert adapt(request(seed=1), at("openai", "gpt-4o"), refused="no")[1] == []
+    assert adapt(request(seed=1), at("openai", "gpt-4o"), verdict=verdict)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("learned", "asked", "applied", "source"), [(5, 9, 5, "learned"), (5, 3, 3, None), (30, 25, 20, "manifest")]
+)
+def test_a_limit_that_the_server_named_earlier_holds(
+    learned: int, asked: int, applied: int, source: str | None
+) -> None:
+    """The smaller of the two limits; vLLM's own is 20."""
+    verdict = Verdict(VerdictKind.LIMITED, "at most that", 0.0, learned)
+    sent, found = adapt(request(top_logprobs=asked), at("vllm"), verdict=verdict)
+    assert (sent.logprobs, sent.top_logprobs) == (True, applied)
+    assert [(warning.code, warning.source) for warning in found] == ([] if source is None else [("clamped", source)])
 
 
 def test_what_the_wire_lacks_is_dropped_whatever_the_model_can() -> None:
@@ -227,7 +242,7 @@ CAPABILITIES = st.builds(
 POLICIES: dict[str, st.SearchStrategy[Any]] = {
     "stream": st.booleans(),
     "on_unknown": st.sampled_from(["try", "drop"]),
-    "refused": st.none() | st.just("no"),
+    "verdict": st.none() | st.just(Verdict(VerdictKind.REFUSED, "no", 0.0)),
     "lacks": st.sets(st.sampled_from(CLAIM_NAMES), max_size=3).map(frozenset),
 }
 
@@ -261,7 +276,7 @@ def test_promises(asked: ChatRequest, capabilities: ProviderCapabilities, policy
     if sent.logprobs and policy["stream"]:
         assert capabilities.claim("streaming_logprobs").value is not CapabilityStatus.NO
     if sent.logprobs:
-        assert policy["refused"] is None
+        assert policy["verdict"] is None
 
     # Promise 1: whatever is missing or changed has a warning that names it.
     named = {warning.parameter for warning in found}
