@@ -65,6 +65,8 @@ SENTENCES = [
     (UNSUPPORTED, None, "Logprobs is not supported for the current model."),
     (UNSUPPORTED, None, "Unable to submit request because Logprobs is not supported for this model."),
     (UNSUPPORTED, None, "Logprobs are not enabled for this model"),
+    (UNSUPPORTED, None, "logprobs are not supported with this model"),
+    (UNSUPPORTED, None, "logprobs is not yet supported by this model"),
     (UNSUPPORTED, None, '{"object":"error","message":"no","code":"3051"}'),
     (UNSUPPORTED, None, '{"object":"error","message":"no","code": 3051}'),
     (UNSUPPORTED, None, "logprobs: Extra inputs are not permitted"),
