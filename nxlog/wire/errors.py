@@ -83,7 +83,7 @@ _PATTERNS: dict[RefusalKind, tuple[str, ...]] = {
         r"unrecognized request argument supplied: (?:top_)?logprobs",
         r"'include' is not supported with this model",
         r"logprobs is not enabled for",
-        r"logprobs (?:is|are) not (?:yet )?(?:supported|enabled|available) (?:for|by|with|in|on) (?:the current|this) model",
+        r"logprobs (?:is|are) not (?:yet )?(?:supported|enabled) (?:for|by|with) (?:the current|this) model",
         r"\"?code\"?\W{1,4}\"?3051",
         r"logprobs: extra inputs are not permitted",
         r"unknown name \"(?:top_)?logprobs\"",
