@@ -245,8 +245,8 @@ class Names:
         if not isinstance(assignment, Assignment):
             return None
         value = self._value_of(assignment)
-        if value is not None:
-            return self.type_of(value, depth)
+        if value is not None and (kind := self.type_of(value, depth)) is not None:
+            return kind
         node = assignment.node
         if isinstance(node, cst.Param):
             return self._class_named(node.annotation.annotation) if node.annotation and not node.star else None
@@ -284,6 +284,8 @@ class Names:
             return None
         found = _SelfValues(around, attribute)
         around.visit(found)
+        if found.annotation is not None:
+            return self._class_named(found.annotation)
         kinds = {self.type_of(value, depth) for value in found.values}
         return kinds.pop() if len(kinds) == 1 else None
 
@@ -315,6 +317,12 @@ class _SelfValues(cst.CSTVisitor):
         super().__init__()
         self._around, self._attribute = around, attribute
         self.values: list[cst.BaseExpression] = []
+        self.annotation: cst.BaseExpression | None = None
+        declared = m.AnnAssign(target=m.Name(attribute))
+        for line in around.body.body:
+            if m.matches(line, m.SimpleStatementLine([declared])):
+                found = cst.ensure_type(cst.ensure_type(line, cst.SimpleStatementLine).body[0], cst.AnnAssign)
+                self.annotation = found.annotation.annotation
 
     def visit_Assign(self, node: cst.Assign) -> None:  # noqa: N802 - libcst calls it
         for target in node.targets:
@@ -324,11 +332,15 @@ class _SelfValues(cst.CSTVisitor):
                 self.values.append(cst.Ellipsis())
 
     def visit_AnnAssign(self, node: cst.AnnAssign) -> None:  # noqa: N802
-        if self._is_it(node.target) and node.value is not None:
-            self.values.append(node.value)
+        if self._is_it(node.target):
+            self.annotation = node.annotation.annotation
 
     def visit_AugAssign(self, node: cst.AugAssign) -> None:  # noqa: N802
         if self._is_it(node.target):
+            self.values.append(cst.Ellipsis())
+
+    def visit_AsName(self, node: cst.AsName) -> None:  # noqa: N802
+        if self._is_it(node.name):
             self.values.append(cst.Ellipsis())
 
     def visit_ClassDef(self, node: cst.ClassDef) -> bool:  # noqa: N802

@@ -81,9 +81,9 @@ def take(bag: Bag, names: Names, place: str = "") -> Taken:
             found = take(inner, names, f"{place}{pair.key}.")
             if found.asks:
                 taken.asks = found.asks + taken.asks
-                gone = Row.of(taken.rest).remarks(pair.index).all() if found.rest is None else []
-                taken.loose = [*gone, *found.loose, *taken.loose]
-                taken.ending = [*found.ending, *taken.ending]
+                gone = Row.of(taken.rest).remarks(pair.index) if found.rest is None else Remarks()
+                taken.loose = [*gone.above, *found.loose, *taken.loose]
+                taken.ending = [*found.ending, *([gone.beside] if gone.beside else []), *taken.ending]
                 _shrink(taken, pair.index, found.rest)
     if taken.asks:
         if any(pair.key is None for pair in bags.pairs(bag)):
@@ -283,14 +283,27 @@ def hidden(node: cst.CSTNode, names: Names) -> cst.CSTNode | None:
 def _behind(name: cst.Name, names: Names, depth: int) -> Iterator[cst.CSTNode]:
     """Where a name gets its values, and where they are changed."""
     for assignment in names.assignments(name):
-        node = getattr(assignment, "node", None)
-        if not isinstance(node, cst.Name):
+        source = _source(getattr(assignment, "node", None), names)
+        if source is None:
             continue
-        statement = next((a for a in names.around(node) if isinstance(a, cst.Assign | cst.AnnAssign)), None)
-        if statement is not None and statement.value is not None:
-            yield from traces(statement.value, names, depth)
+        yield from traces(source, names, depth)
         for access in assignment.references:
             yield from _changes(access.node, names)
+
+
+def _source(node: cst.CSTNode | None, names: Names) -> cst.BaseExpression | None:
+    """The expression that what is assigned comes from, whole or in part."""
+    if isinstance(node, cst.Param):
+        return node.default
+    if isinstance(node, cst.Name):
+        for around in names.around(node):
+            if isinstance(around, cst.Assign | cst.AnnAssign | cst.NamedExpr):
+                return around.value
+            if isinstance(around, cst.For | cst.CompFor):
+                return around.iter
+            if isinstance(around, cst.BaseSmallStatement | cst.BaseCompoundStatement):
+                break
+    return None
 
 
 def _changes(use: cst.CSTNode, names: Names) -> Iterator[cst.CSTNode]:

@@ -164,9 +164,14 @@ def _take(bag: Bag, place: cst.CSTNode, plan: Plan) -> Taken | None:
     if taken.rest is not None and (found := hidden(taken.rest, plan.names)) is not None:
         plan.say(found, Outcome.BY_HAND, f"it asks for logprobs here, and goes into {OPTIONS} by another name", ANY)
         return None
-    if not taken.asks and any(pair.key is None for pair in bags.pairs(bag)):
-        plan.say(place, Outcome.UNSEEN, f"what is spread into {OPTIONS} may ask for logprobs")
-    return taken if taken.asks else None
+    if not taken.asks:
+        spread = [pair.value for pair in bags.pairs(bag) if pair.key is None]
+        if any(found for value in spread for found in traces(value, plan.names)):
+            plan.say(place, Outcome.BY_HAND, f"it is spread into {OPTIONS}", ANY)
+        elif spread:
+            plan.say(place, Outcome.UNSEEN, f"what is spread into {OPTIONS} may ask for logprobs")
+        return None
+    return taken
 
 
 def _missing(owner: Bag, fields: list[Field], names: Names) -> list[Field]:
@@ -230,6 +235,8 @@ def _variable(name: cst.Name, names: Names) -> _Variable:
     assert bag is not None  # noqa: S101
     if _exported(name.value, assignment, names):
         raise Refusal(f"other modules may use {name.value} as well")
+    if isinstance(names.parent(assignment.node), cst.NamedExpr):
+        raise Refusal(f"{name.value} is assigned inside an expression, which has its value, too")
     uses: list[tuple[cst.Call, Bag]] = []
     for access in assignment.references:
         use = _use(access, names)

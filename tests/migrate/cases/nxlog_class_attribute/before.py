@@ -1,3 +1,5 @@
+from dataclasses import dataclass
+
 from nxlog import Client
 
 
@@ -12,5 +14,19 @@ class Judge:
         )
 
 
+@dataclass
+class Panel:
+    client: Client
+    judges: int = 2
+
+    def ask(self):
+        messages = [{"role": "user", "content": "hi"}]
+        return self.client.chat(
+            model="openai/gpt-4o",
+            messages=messages,
+            provider_options={"logprobs": True},
+        )
+
+
 def main():
-    return Judge().ask()
+    return Judge().ask(), Panel(Client()).ask()
