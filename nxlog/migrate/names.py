@@ -52,7 +52,7 @@ class Names:
     """The names of one module."""
 
     def __init__(self, wrapper: MetadataWrapper) -> None:
-        self.module = wrapper.module
+        self.module: cst.Module = wrapper.module
         self._scopes = cast("dict[cst.CSTNode, Scope | None]", wrapper.resolve(ScopeProvider))
         self._parents = cast("dict[cst.CSTNode, cst.CSTNode]", wrapper.resolve(ParentNodeProvider))
         self._positions = cast("dict[cst.CSTNode, Any]", wrapper.resolve(PositionProvider))
