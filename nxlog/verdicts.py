@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 import json
 import os
-import tempfile
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -216,6 +215,8 @@ class Verdicts:
             self._seen = seen
 
     def _write(self, path: Path) -> None:
+        import tempfile  # noqa: PLC0415 - costs an import of nxlog more than it costs a write
+
         # Two processes at once: the later file wins whole, and what it lacks is learned once more.
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
