@@ -143,6 +143,7 @@ REAL: dict[str, tuple[type[errors.StatusError], str | None, str | None, Refusal 
     "llamacpp/responses_logprobs": (BAD, "invalid_request_error", None, Refusal(PRECONDITION)),
     "llamacpp/responses_logprobs_stream": (BAD, "invalid_request_error", None, Refusal(PRECONDITION)),
     "llamacpp/responses_toplp_no_include": (BAD, "invalid_request_error", None, Refusal(PRECONDITION)),
+    "local/err_n2": (BAD, "invalid_request_error", None, None),
     "openai/err_bad_key": (AUTH, "invalid_api_key", None, None),
     "openai/err_not_allowed": (DENIED, "invalid_request_error", None, Refusal(UNSUPPORTED)),
     "openai/err_rate_limit": (LIMIT, "rate_limit_exceeded", None, None),

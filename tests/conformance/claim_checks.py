@@ -307,7 +307,8 @@ def n(said: Said, seen: Recording) -> Facets:
         return NOTHING
     agree((seen.choices == seen.asked("n")) is (said.value is not NO), f"{seen.choices} choices")
     if said.value is NO:
-        return VALUE
+        agree(said.posture is (Posture.REFUSES if seen.failed else Posture.IGNORES), f"the posture is {said.posture}")
+        return VALUE | {"posture"}
     whole = seen.generated == len(seen.records)
     agree(whole is (said.value is YES), f"usage counts {seen.generated} tokens of {len(seen.records)}")
     return VALUE

@@ -25,7 +25,7 @@ from nxlog import (
     ToolCall,
     accumulate,
 )
-from nxlog.registry import CLAIM_NAMES, TRAIT_NAMES, CapabilityStatus, ProviderKind, Requirement
+from nxlog.registry import CLAIM_NAMES, TRAIT_NAMES, CapabilityStatus, Requirement
 from nxlog.warnings import WarningCode, WarningSource
 from tests.conformance.cassettes import CASES, FIXTURES, PROVIDERS, Case
 from tests.conformance.readers import reader
@@ -115,9 +115,8 @@ def texts(case: Case) -> dict[int, str]:
 
 
 def test_every_provider_has_a_reply_and_a_stream() -> None:
-    """Fixtures are evidence: only the embedded engine, which runs in the tests themselves, has none."""
-    without = {provider.id for provider in Registry.builtin()} - {provider.id for provider in PROVIDERS}
-    assert without == {provider.id for provider in Registry.builtin() if provider.kind is ProviderKind.LOCAL}
+    """Fixtures are evidence, so nobody goes without."""
+    assert {provider.id for provider in Registry.builtin()} == {provider.id for provider in PROVIDERS}
     for provider in PROVIDERS:
         kinds = {case.stream for case in ANSWERED if case.provider == provider.id}
         streams = Registry.builtin().claims(provider.id).claims.streaming.value is not CapabilityStatus.NO
