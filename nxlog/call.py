@@ -81,7 +81,7 @@ class Call:
         target, asked = self.target, self.asked
         reasons = asked.reasoning_effort not in {None, "none"}
         mode = ("stream" if self.stream else "whole") + "+tools" * bool(asked.tools) + "+reasoning" * reasons
-        self.place = Place(target.provider, bare(self._url), target.model, mode)
+        self.place = Place(target.provider, bare(self.url), target.model, mode)
         self._adapt()
 
     def _adapt(self) -> None:
@@ -112,14 +112,15 @@ class Call:
         return bool(self.sent.logprobs) and any(claim.value is CapabilityStatus.UNKNOWN for claim in claims)
 
     @property
-    def _url(self) -> str:
+    def url(self) -> str:
+        """Where the request goes."""
         return self.target.stream_url if self.stream else self.target.url
 
     def http_request(self) -> HttpRequest:
         """The request as it goes out now."""
         target = self.target
         content = target.wire.encode(self.sent, model=target.model, stream=self.stream, spelling=target.spelling)
-        return HttpRequest(self._url, target.headers, content, stream=self.stream, credential=self.credential)
+        return HttpRequest(self.url, target.headers, content, stream=self.stream, credential=self.credential)
 
     def opened(self) -> Generator[HttpRequest | Pause, HttpResponse | None, HttpResponse]:
         """Send, after the call that finds out what the server makes of the fields, if there is one.
@@ -243,12 +244,16 @@ class Call:
         else:
             verdicts.served(self.place, response.model)
 
-    def blame(self, error: NxlogError) -> NxlogError:
-        """The error with what only the call knows, and without the key."""
+    def hide(self, text: str) -> str:
+        """The text without the keys of this call, for what others may read."""
         for secret in (self.target.secret, *(() if self.credential is None else self.credential.secrets)):
             known = hider(secret)
-            if known is not None:
-                error.rewrite(known.hide)
+            text = text if known is None else known.hide(text)
+        return text
+
+    def blame(self, error: NxlogError) -> NxlogError:
+        """The error with what only the call knows, and without the key."""
+        error.rewrite(self.hide)
         return error.add_context(provider=self.target.provider, model=self.target.model)
 
 

@@ -11,6 +11,7 @@ import anyio.to_thread
 
 from nxlog._config import Config, as_request
 from nxlog._drive import adrive, drive
+from nxlog._watch import checked_observer, watch
 from nxlog.call import chat
 from nxlog.retry import RetryPolicy
 from nxlog.streams import AsyncStream, Stream
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from nxlog._watch import Observer
     from nxlog.auth import ApiKey, AsyncApiKey
+    from nxlog.exchange import HttpRequest, HttpResponse
     from nxlog.http import OwnAsyncClient, OwnClient
     from nxlog.parameter_adapter import OnUnknown, OnUnsupported
     from nxlog.registry import Registry
@@ -54,6 +57,8 @@ class Client:
         registry: providers and capabilities other than the built-in ones.
         variables: the parts of the provider's address that differ by account, such as ``{"region": "us-east-1"}``.
         verdicts: what servers have shown of themselves, to share it with other clients and processes.
+        telemetry: who observes the calls, such as a ``nxlog.telemetry.Telemetry``; by default whoever
+            ``nxlog.telemetry.instrument()`` made, if it was called.
 
     Raises:
         InvalidRequestError: an option is wrong; ``param`` names it.
@@ -75,6 +80,7 @@ class Client:
         registry: Registry | None = None,
         variables: Mapping[str, str] | None = None,
         verdicts: Verdicts | None = None,
+        telemetry: Observer | None = None,
     ) -> None:
         self._config = Config(
             provider=provider,
@@ -88,6 +94,7 @@ class Client:
             verdicts=verdicts,
             event=threading.Event,
         )
+        self._telemetry = checked_observer(telemetry)
         self._timeout = Timeout.of(timeout)
         self._retries = RetryPolicy.of(retries)
         from nxlog.http import SyncTransport  # noqa: PLC0415 - httpx is a third of the import time
@@ -102,13 +109,19 @@ class Client:
         """
         call = self._config.call(as_request(request, fields), stream=False)
         deadline = self._timeout.deadline()
-        reply = drive(
-            chat(call),
-            lambda outgoing: self._retries.call(
-                lambda: self._transport.send(outgoing, deadline=deadline), deadline=deadline
-            ),
-            deadline=deadline,
-        )
+        watched = watch(call, self._telemetry)
+
+        def send(outgoing: HttpRequest) -> HttpResponse:
+            with watched.attempt() as attempt:
+                return attempt.answered(self._transport.send(outgoing, deadline=deadline))
+
+        with watched.running():
+            reply = drive(
+                chat(call),
+                lambda outgoing: self._retries.call(lambda: send(outgoing), deadline=deadline),
+                deadline=deadline,
+            )
+        watched.replied(reply)
         emit(reply.warnings, stacklevel=2)
         return reply
 
@@ -119,7 +132,7 @@ class Client:
             RequestError: the request cannot be sent; nothing was.
         """
         call = self._config.call(as_request(request, fields), stream=True)
-        return Stream(call, self._transport, self._retries, self._timeout)
+        return Stream(call, self._transport, self._retries, self._timeout, self._telemetry)
 
     @property
     def verdicts(self) -> Verdicts:
@@ -161,6 +174,7 @@ class AsyncClient:
         registry: Registry | None = None,
         variables: Mapping[str, str] | None = None,
         verdicts: Verdicts | None = None,
+        telemetry: Observer | None = None,
     ) -> None:
         self._config = Config(
             provider=provider,
@@ -174,6 +188,7 @@ class AsyncClient:
             verdicts=verdicts,
             event=anyio.Event,
         )
+        self._telemetry = checked_observer(telemetry)
         self._timeout = Timeout.of(timeout)
         self._retries = RetryPolicy.of(retries)
         from nxlog.http import AsyncTransport  # noqa: PLC0415 - as above
@@ -192,13 +207,19 @@ class AsyncClient:
             await anyio.to_thread.run_sync(self._config.target, request.model)
         call = self._config.call(request, stream=False)
         deadline = self._timeout.deadline()
-        reply = await adrive(
-            chat(call),
-            lambda outgoing: self._retries.acall(
-                lambda: self._transport.send(outgoing, deadline=deadline), deadline=deadline
-            ),
-            deadline=deadline,
-        )
+        watched = watch(call, self._telemetry)
+
+        async def send(outgoing: HttpRequest) -> HttpResponse:
+            with watched.attempt() as attempt:
+                return attempt.answered(await self._transport.send(outgoing, deadline=deadline))
+
+        with watched.running():
+            reply = await adrive(
+                chat(call),
+                lambda outgoing: self._retries.acall(lambda: send(outgoing), deadline=deadline),
+                deadline=deadline,
+            )
+        watched.replied(reply)
         emit(reply.warnings, stacklevel=2)
         return reply
 
@@ -211,7 +232,7 @@ class AsyncClient:
         request = as_request(request, fields)
         prepare = partial(self._config.call, request, stream=True)
         call = prepare if self._config.needs_engine(request.model) else prepare()
-        return AsyncStream(call, self._transport, self._retries, self._timeout)
+        return AsyncStream(call, self._transport, self._retries, self._timeout, self._telemetry)
 
     @property
     def verdicts(self) -> Verdicts:

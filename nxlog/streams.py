@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from nxlog._drive import adrive, drive
+from nxlog._watch import UNWATCHED, Unwatched, Watch, watch
 from nxlog.call import Call, StreamReader, is_stream, not_a_stream, open_stream
 from nxlog.errors import InvalidRequestError, NetworkError, NxlogError
 from nxlog.exchange import HttpResponse
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from nxlog._watch import Observer
     from nxlog.exchange import HttpRequest
     from nxlog.http import AsyncByteStream, AsyncTransport, SyncByteStream, SyncTransport
     from nxlog.response import ChatResponse, StreamChunk
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
 class _StreamBase:
     """What a stream knows, however its bytes come."""
 
-    def __init__(self, call: Call | None, retries: RetryPolicy, timeout: Timeout) -> None:
+    def __init__(self, call: Call | None, retries: RetryPolicy, timeout: Timeout, telemetry: Observer | None) -> None:
         self._made = call
+        self._telemetry = telemetry
+        self._watch: Watch | Unwatched = UNWATCHED
         self._retries = retries
         self._timeout = timeout
         self._reader: StreamReader | None = None
@@ -83,8 +87,15 @@ def _not_entered() -> InvalidRequestError:
 class Stream(_StreamBase):
     """A streamed reply. Leaving the ``with`` block early closes the connection."""
 
-    def __init__(self, call: Call, transport: SyncTransport, retries: RetryPolicy, timeout: Timeout) -> None:
-        super().__init__(call, retries, timeout)
+    def __init__(
+        self,
+        call: Call,
+        transport: SyncTransport,
+        retries: RetryPolicy,
+        timeout: Timeout,
+        telemetry: Observer | None = None,
+    ) -> None:
+        super().__init__(call, retries, timeout, telemetry)
         self._transport = transport
         self._bytes: SyncByteStream | None = None
         self._chunks: Iterator[StreamChunk] = iter(())
@@ -92,7 +103,10 @@ class Stream(_StreamBase):
     def __enter__(self) -> Self:
         self._check_new()
         self._deadline = self._timeout.deadline()
-        self._reader = drive(open_stream(self._call), self._send, deadline=self._deadline)
+        self._watch = watch(self._call, self._telemetry)
+        with self._watch.running():
+            self._reader = drive(open_stream(self._call), self._send, deadline=self._deadline)
+        self._watch.opened()
         self._chunks = self._read(self._reader)
         try:
             self._emit(stacklevel=2)
@@ -103,9 +117,12 @@ class Stream(_StreamBase):
 
     def _send(self, request: HttpRequest) -> HttpResponse:
         deadline = self._deadline
-        stream = self._retries.call(
-            lambda: self._transport.stream(request, deadline=deadline), deadline=deadline, discard=lambda s: s.close()
-        )
+
+        def send() -> SyncByteStream:
+            with self._watch.attempt() as attempt:
+                return attempt.answered(self._transport.stream(request, deadline=deadline))
+
+        stream = self._retries.call(send, deadline=deadline, discard=lambda s: s.close())
         if stream.status < 300 and is_stream(stream.headers):
             self._bytes = stream
             return HttpResponse(stream.status, stream.headers, b"")
@@ -120,10 +137,10 @@ class Stream(_StreamBase):
     def _read(self, reader: StreamReader) -> Iterator[StreamChunk]:
         try:
             for data in self._bytes or ():
-                yield from reader.feed(data)
-            yield from reader.close()
+                yield from self._watch.chunks(reader.feed(data))
+            yield from self._watch.chunks(reader.close())
         except NxlogError as error:
-            raise self._call.blame(error) from error.__cause__
+            raise self._watch.failed(self._call.blame(error), reader) from error.__cause__
         finally:
             self.close()
 
@@ -140,6 +157,7 @@ class Stream(_StreamBase):
 
     def close(self) -> None:
         """Close the connection; what has arrived stays in ``response``."""
+        self._watch.closed(self._reader)
         if self._bytes is not None:
             self._bytes.close()
 
@@ -153,11 +171,16 @@ class AsyncStream(_StreamBase):
     """A streamed reply. Leaving the ``async with`` block early closes the connection."""
 
     def __init__(
-        self, call: Call | Callable[[], Call], transport: AsyncTransport, retries: RetryPolicy, timeout: Timeout
+        self,
+        call: Call | Callable[[], Call],
+        transport: AsyncTransport,
+        retries: RetryPolicy,
+        timeout: Timeout,
+        telemetry: Observer | None = None,
     ) -> None:
         # A call that has to start the embedded engine is made in a thread, when the stream is entered.
         self._prepare = None if isinstance(call, Call) else call
-        super().__init__(call if isinstance(call, Call) else None, retries, timeout)
+        super().__init__(call if isinstance(call, Call) else None, retries, timeout, telemetry)
         self._transport = transport
         self._bytes: AsyncByteStream | None = None
         self._pending: Iterator[StreamChunk] = iter(())
@@ -168,7 +191,10 @@ class AsyncStream(_StreamBase):
         if self._prepare is not None:
             self._made = await anyio.to_thread.run_sync(self._prepare)
         self._deadline = self._timeout.deadline()
-        self._reader = await adrive(open_stream(self._call), self._send, deadline=self._deadline)
+        self._watch = watch(self._call, self._telemetry)
+        with self._watch.running():
+            self._reader = await adrive(open_stream(self._call), self._send, deadline=self._deadline)
+        self._watch.opened()
         try:
             self._emit(stacklevel=2)
         except Warning:  # the user's filter made an error of it
@@ -178,9 +204,12 @@ class AsyncStream(_StreamBase):
 
     async def _send(self, request: HttpRequest) -> HttpResponse:
         deadline = self._deadline
-        stream = await self._retries.acall(
-            lambda: self._transport.stream(request, deadline=deadline), deadline=deadline, discard=lambda s: s.close()
-        )
+
+        async def send() -> AsyncByteStream:
+            with self._watch.attempt() as attempt:
+                return attempt.answered(await self._transport.stream(request, deadline=deadline))
+
+        stream = await self._retries.acall(send, deadline=deadline, discard=lambda s: s.close())
         if stream.status < 300 and is_stream(stream.headers):
             self._bytes = stream
             self._source = aiter(stream)
@@ -206,14 +235,16 @@ class AsyncStream(_StreamBase):
                 if self._source is None:
                     break
                 try:
-                    self._pending = reader.feed(await anext(self._source))
+                    self._pending = self._watch.chunks(reader.feed(await anext(self._source)))
                 except StopAsyncIteration:
                     self._source = None
-                    self._pending = reader.close()
+                    self._pending = self._watch.chunks(reader.close())
         except NxlogError as error:
+            self._watch.failed(self._call.blame(error), reader)
             await self.aclose()
-            raise self._call.blame(error) from error.__cause__
-        except BaseException:
+            raise error from error.__cause__
+        except BaseException as error:
+            self._watch.failed(error, reader)
             await self.aclose()
             raise
         await self.aclose()
@@ -224,6 +255,7 @@ class AsyncStream(_StreamBase):
     async def aclose(self) -> None:
         """Close the connection; what has arrived stays in ``response``."""
         self._source = None
+        self._watch.closed(self._reader)
         if self._bytes is not None:
             await self._bytes.close()
 

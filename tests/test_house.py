@@ -53,6 +53,8 @@ ALLOWED: dict[str, set[str]] = {
     "call": TYPES
     | {"auth", "parameter_adapter", "registry", "wire", "delivery", "accumulate", "retry", "verdicts", "_trials"},
     "_drive": TYPES,
+    "_watch": TYPES | {"call"},
+    "telemetry": TYPES | {"telemetry", "_watch", "call"},
     "local": {"local", "errors"},
     "migrate": {"migrate"},
     "testing": TYPES | {"testing", "http", "registry", "auth", "call", "client", "streams"},
@@ -93,6 +95,8 @@ def test_imports_go_one_way(path: Path) -> None:
     if part != "migrate":
         # An extra, and a heavy one.
         assert "libcst" not in {name.partition(".")[0] for name in imports}
+    if part != "telemetry":
+        assert "opentelemetry" not in {name.partition(".")[0] for name in imports}
     if part in ALLOWED:
         inner = {name.split(".")[1] for name in imports if name.startswith("nxlog.")}
         assert inner <= ALLOWED[part] | {part}
@@ -135,7 +139,7 @@ def test_import_loads_no_extra() -> None:
         "import sys, nxlog; "
         # Not rich: httpx itself imports it where it is installed.
         "extras = {'typer', 'xllamacpp', 'vcr', 'pytest', 'numpy', 'httpx_aiohttp', 'aiohttp', 'yaml', 'botocore', "
-        "'google.auth', 'requests', 'nxlog.testing', 'libcst'}; "
+        "'google.auth', 'requests', 'nxlog.testing', 'libcst', 'opentelemetry', 'nxlog.telemetry'}; "
         "print(sorted(extras & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -38,6 +38,7 @@ from nxlog import (
     WarningSource,
     accumulate,
 )
+from nxlog.telemetry import Telemetry, instrument
 
 if TYPE_CHECKING:
     import httpx
@@ -193,3 +194,9 @@ def registry() -> None:
     assert_type(known.claim("logprobs").note, str | None)
     assert_type(nxlog.capability_manifest(), CapabilityManifest)
     assert_type(Registry.default().ids, tuple[str, ...])
+
+
+def observed(telemetry: Telemetry) -> None:
+    assert_type(Client(telemetry=telemetry), Client)
+    assert_type(AsyncClient(telemetry=telemetry), AsyncClient)
+    assert_type(instrument(capture_content=True), Telemetry)
