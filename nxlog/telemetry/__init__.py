@@ -19,10 +19,10 @@ from nxlog._watch import observe_all
 
 try:
     from nxlog.telemetry.observer import Telemetry
-except ModuleNotFoundError as missing:
-    if (missing.name or "").partition(".")[0] != "opentelemetry":
+except ModuleNotFoundError as _missing:
+    if (_missing.name or "").partition(".")[0] != "opentelemetry":
         raise
-    raise ModuleNotFoundError('nxlog.telemetry needs an extra: pip install "nxlog[otel]"', name=missing.name) from None
+    raise ModuleNotFoundError('nxlog.telemetry needs an extra: pip install "nxlog[otel]"', name=_missing.name) from None
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
