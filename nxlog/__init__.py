@@ -18,7 +18,10 @@ from __future__ import annotations
 
 from nxlog._version import __version__
 from nxlog.accumulate import accumulate
+from nxlog.alignment import Alignment, AlignmentKind
 from nxlog.client import AsyncClient, Client
+from nxlog.delivery_report import ChannelDelivery, DeliveryReport
+from nxlog.distribution import Distribution, DistributionSource
 from nxlog.errors import (
     AuthenticationError,
     BadRequestError,
@@ -63,11 +66,14 @@ from nxlog.warnings import (
 )
 
 __all__ = [
+    "Alignment",
+    "AlignmentKind",
     "AsyncClient",
     "AsyncStream",
     "AuthenticationError",
     "BadRequestError",
     "CapabilityManifest",
+    "ChannelDelivery",
     "ChatRequest",
     "ChatResponse",
     "Choice",
@@ -75,6 +81,9 @@ __all__ = [
     "Columns",
     "ConnectError",
     "DecodeError",
+    "DeliveryReport",
+    "Distribution",
+    "DistributionSource",
     "IncompleteStreamError",
     "InvalidRequestError",
     "LocalEngineError",

@@ -14,10 +14,12 @@ from nxlog._trials import Trials
 from nxlog.accumulate import Accumulator
 from nxlog.auth import CallCredential
 from nxlog.delivery import check_delivery
+from nxlog.distribution import DistributionSource
 from nxlog.errors import DecodeError, NxlogError, RedirectError, StatusError
 from nxlog.exchange import HttpRequest, HttpResponse, Pause
 from nxlog.parameter_adapter import adapt
 from nxlog.registry import CapabilityStatus, EvidenceKind
+from nxlog.response import with_asked
 from nxlog.retry import retry_after
 from nxlog.verdicts import Place, Verdicts, bare
 from nxlog.warnings import ParameterWarning, WarningCode, WarningSeverity, WarningSource
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
     from nxlog.auth import Source
+    from nxlog.distribution import Distribution
     from nxlog.parameter_adapter import OnUnknown, OnUnsupported
     from nxlog.registry import ProviderCapabilities
     from nxlog.request import ChatRequest
@@ -227,11 +230,36 @@ class Call:
 
     def complete(self, response: ChatResponse) -> ChatResponse:
         """The reply with its provider, and with the warnings of both halves of the gate."""
-        named = response.model_copy(update={"provider": self.target.provider})
+        named = self._named(response)
         found = check_delivery(self.sent, named)
         self._remember(found, named)
         self.warnings += found
         return named.model_copy(update={"warnings": self.warnings})
+
+    def _named(self, response: ChatResponse) -> ChatResponse:
+        """The reply with its provider, what was asked for, and what its numbers describe."""
+        label, source = self._distribution
+        choices = [
+            choice
+            if choice.logprobs is None
+            else choice.model_copy(update={"logprobs": choice.logprobs.with_distribution(label, source)})
+            for choice in response.choices
+        ]
+        named = response.model_copy(update={"provider": self.target.provider, "choices": choices})
+        return with_asked(named, logprobs=bool(self.asked.logprobs), top_logprobs=self.asked.top_logprobs)
+
+    @property
+    def _distribution(self) -> tuple[Distribution, DistributionSource]:
+        capabilities = self.target.capabilities
+        evidence = () if capabilities.claims is None else capabilities.claims.distribution.evidence
+        # Without claims behind them the capabilities are an object of the user's making.
+        asserted = capabilities.claims is None or any(entry.kind is EvidenceKind.ASSERTED for entry in evidence)
+        source = DistributionSource.ASSERTED if asserted else DistributionSource.MANIFEST
+        return capabilities.distribution, source
+
+    def so_far(self, response: ChatResponse) -> ChatResponse:
+        """The same for a stream that has not come to its end, of which nothing can be said yet."""
+        return self._named(response).model_copy(update={"warnings": list(self.warnings)})
 
     def _remember(self, found: list[ParameterWarning], response: ChatResponse) -> None:
         verdicts = self.policy.verdicts
@@ -321,8 +349,7 @@ class StreamReader:
         """What has arrived so far; whole, and checked against what was asked, once the stream has ended."""
         if self._response is not None:
             return self._response
-        update = {"provider": self.call.target.provider, "warnings": list(self.call.warnings)}
-        return self._accumulator.response().model_copy(update=update)
+        return self.call.so_far(self._accumulator.response())
 
 
 def not_a_stream(response: HttpResponse, call: Call) -> NxlogError:

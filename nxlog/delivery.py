@@ -9,12 +9,15 @@ import msgspec
 
 from nxlog._json import BROKEN
 from nxlog._records import MASKED_AT
+from nxlog.alignment import AlignmentKind, spells
+from nxlog.delivery_report import alignment_of, counted, records_of, texts
 from nxlog.logprobs import CHANNELS
 from nxlog.warnings import ParameterWarning, WarningCode, WarningSeverity, WarningSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from nxlog.alignment import Alignment
     from nxlog.logprobs import LogprobsData, TokenLogprob
     from nxlog.request import ChatRequest
     from nxlog.response import ChatResponse, Choice
@@ -51,6 +54,7 @@ def check_delivery(sent: ChatRequest, response: ChatResponse) -> list[ParameterW
     if sent.logprobs:
         records = [token for choice in response.choices for token in _records(choice.logprobs)]
         found += _records_against(sent, records, response) if records else _not_delivered(sent, response)
+        found += _misaligned(response) if records and not _is_short(found) else ()
     return [_addressed(warning, response) for warning in found]
 
 
@@ -123,7 +127,7 @@ def _fewer_choices(sent: ChatRequest, response: ChatResponse) -> Iterator[Parame
 
 
 def _fewer_records(records: list[TokenLogprob], response: ChatResponse) -> Iterator[ParameterWarning]:
-    choices, generated = response.choices, _counted(response)
+    choices, generated = response.choices, counted(response)
     short = 0 if generated is None else generated - len(records)
     if short > 0:
         # A choice that came to its end by itself has a token that says so, which many servers do not list.
@@ -132,7 +136,8 @@ def _fewer_records(records: list[TokenLogprob], response: ChatResponse) -> Itera
             severity, why = INFO, "; " + ("one is" if short == 1 else "they are") + " usually the end of the turn"
         else:
             severity, why = WARNING, "; the sum of their logprobs is not that of the answer"
-        message = f"{len(records)} token records for {generated} generated tokens{why}"
+        lost = f", so {short} are lost" if severity is WARNING else ""
+        message = f"{len(records)} token records for {generated} generated tokens{lost}{why}"
         yield _warning(WarningCode.FEWER_RECORDS, severity, message, requested=generated, applied=len(records))
         return
     silent = [choice.index for choice in choices if not choice.logprobs and _says_something(choice)]
@@ -140,16 +145,6 @@ def _fewer_records(records: list[TokenLogprob], response: ChatResponse) -> Itera
         came = len(choices) - len(silent)
         message = f"no token record for choice {', '.join(map(str, silent))}, of {len(choices)} choices"
         yield _warning(WarningCode.FEWER_RECORDS, WARNING, message, requested=len(choices), applied=came)
-
-
-def _counted(response: ChatResponse) -> int | None:
-    """How many token records there should be, by the server's own count."""
-    usage = response.usage
-    if usage is None or usage.completion_tokens is None:
-        return None
-    # Reasoning is counted, and where the server does not show it there can be no records of it.
-    shown = any(choice.logprobs and choice.logprobs.reasoning for choice in response.choices)
-    return usage.completion_tokens - (0 if shown else usage.reasoning_tokens or 0)
 
 
 def _alternatives(records: list[TokenLogprob], sent: ChatRequest) -> Iterator[ParameterWarning]:
@@ -215,3 +210,38 @@ def _degenerate(values: list[float]) -> Iterator[ParameterWarning]:
     if len(values) >= DEGENERATE_FROM and first > MASKED_AT and values.count(first) == len(values):
         message = f"all {len(values)} logprobs are {first:.4g}: placeholders, or a server that computes none"
         yield _warning(WarningCode.DEGENERATE, WARNING, message, applied=first)
+
+
+def _is_short(found: list[ParameterWarning]) -> bool:
+    """Whether it was said already that tokens have no record, of which another spelling follows."""
+    return any(warning.code is WarningCode.FEWER_RECORDS and warning.severity is WARNING for warning in found)
+
+
+def _misaligned(response: ChatResponse) -> Iterator[ParameterWarning]:
+    """One warning for a reply, of the worst of its channels; ``response.delivery`` has them all."""
+    found = [
+        (_severity(alignment), choice, name, alignment)
+        for choice in response.choices
+        for name in CHANNELS
+        # Most replies are spelled by their tokens, and then no bytes need to be looked at.
+        if (records := records_of(choice, name)) and not spells(records, texts(choice)[name])
+        if _severity(alignment := alignment_of(choice, name)) is not None
+    ]
+    if not found:
+        return
+    severity, choice, name, alignment = next((entry for entry in found if entry[0] is WARNING), found[0])
+    where = f"{name} of choice {choice.index}" if len(response.choices) > 1 else name
+    others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    message = f"the records of {where} are not its text: {alignment}{others}"
+    applied = alignment.kind.value
+    yield _warning(WarningCode.MISALIGNED, severity or INFO, message, requested="exact", applied=applied)
+
+
+def _severity(alignment: Alignment) -> WarningSeverity | None:
+    kind, text_goes_on = alignment.kind, bool(alignment.written)
+    if kind is AlignmentKind.MISMATCH or (kind is AlignmentKind.PREFIX and text_goes_on):
+        return WARNING
+    if kind in {AlignmentKind.REASONING_INCLUDED, AlignmentKind.PREFIX}:
+        return INFO
+    # Records behind the end of the text (an end token, tool calls) shift none of the others.
+    return INFO if kind is AlignmentKind.STRUCTURAL_TOKENS and text_goes_on else None

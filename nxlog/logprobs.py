@@ -17,6 +17,7 @@ from nxlog import _json
 from nxlog._columns import Columns, CompactTokens, columns_of
 from nxlog._record_json import record_json_schema, record_to_object
 from nxlog._records import TokenLogprob, TopLogprob, decode_tokens, record_from_object
+from nxlog.distribution import Distribution, DistributionSource
 
 if TYPE_CHECKING:
     from typing import Self
@@ -178,9 +179,49 @@ class LogprobsData(_Channels):
 
     A sequence of its content tokens: ``len(data)``, ``data[0]``, ``for token in data``. ``None`` on a response means
     that no record came back; an object with empty ``content`` can only be made by hand.
+
+    Attributes:
+        distribution: which distribution the numbers describe. Neither part of the value (``==``) nor of the JSON, which
+            is OpenAI's; copies and pickles keep it.
+        distribution_source: who says so.
     """
 
-    __slots__ = ()
+    __slots__ = ("distribution", "distribution_source")
+
+    def __init__(
+        self,
+        content: Sequence[TokenLogprob] | None = None,
+        *,
+        refusal: Sequence[TokenLogprob] | None = None,
+        reasoning: Sequence[TokenLogprob] | None = None,
+    ) -> None:
+        super().__init__(content, refusal=refusal, reasoning=reasoning)
+        self.distribution = Distribution.UNKNOWN
+        self.distribution_source = DistributionSource.NOBODY
+
+    def with_distribution(
+        self,
+        distribution: Distribution | str,
+        source: DistributionSource | str = DistributionSource.ASSERTED,
+    ) -> Self:
+        """The same records with another label; for numbers of your own, or those that you know better.
+
+        Raises:
+            ValueError: there is no such distribution or source.
+        """
+        labeled = type(self)(self._content, refusal=self._refusal, reasoning=self._reasoning)
+        labeled.distribution = Distribution(distribution)
+        known = labeled.distribution is not Distribution.UNKNOWN
+        labeled.distribution_source = DistributionSource(source) if known else DistributionSource.NOBODY
+        return labeled
+
+    def compact(self) -> Self:
+        """As of any channels, with the label kept."""
+        return super().compact().with_distribution(self.distribution, self.distribution_source)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        _, parts = super().__reduce__()
+        return _rebuild_labeled, (self.distribution.value, self.distribution_source.value, *parts)
 
 
 class StreamLogprobsDelta(_Channels):
@@ -191,6 +232,10 @@ class StreamLogprobsDelta(_Channels):
 
 def _rebuild(cls: type[_Channels], content: Any, refusal: Any, reasoning: Any) -> _Channels:
     return cls(content, refusal=refusal, reasoning=reasoning)
+
+
+def _rebuild_labeled(distribution: str, source: str, *parts: Any) -> LogprobsData:
+    return cast("LogprobsData", _rebuild(*parts)).with_distribution(distribution, source)
 
 
 def _same(a: Sequence[TokenLogprob] | None, b: Sequence[TokenLogprob] | None) -> bool:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, PrivateAttr
 from pydantic_core import core_schema
 
 from nxlog import _json
+from nxlog.delivery_report import Asked, DeliveryReport, report
 from nxlog.logprobs import LogprobsData, StreamLogprobsDelta
 from nxlog.request import ToolCall
 from nxlog.warnings import ParameterWarning
@@ -69,11 +70,17 @@ class ChatResponse(BaseModel):
     """What was asked for and not delivered as asked. Empty: everything was."""
 
     _body: bytes | None = PrivateAttr(default=None)
+    _asked: Asked | None = PrivateAttr(default=None)
 
     @property
     def raw(self) -> dict[str, Any] | None:
         """The server's whole JSON body, parsed anew at each access; None for a stream."""
         return None if self._body is None else _json.loads(self._body)
+
+    @property
+    def delivery(self) -> DeliveryReport:
+        """What came back against what was asked, per channel, counted anew at each access."""
+        return report(self, self._asked)
 
     @property
     def _first(self) -> Choice:
@@ -134,6 +141,12 @@ _NO_CHOICE = Choice()
 def with_body(response: ChatResponse, body: bytes) -> ChatResponse:
     """Remember the body for ``raw``; a slice of it is alive anyway as long as the token records are."""
     response._body = body  # noqa: SLF001 - the one place that sets it  # pyright: ignore[reportPrivateUsage]
+    return response
+
+
+def with_asked(response: ChatResponse, *, logprobs: bool, top_logprobs: int | None) -> ChatResponse:
+    """Remember what was asked for ``delivery``."""
+    response._asked = Asked(logprobs, top_logprobs)  # noqa: SLF001 - as above  # pyright: ignore[reportPrivateUsage]
     return response
 
 

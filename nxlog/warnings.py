@@ -64,6 +64,7 @@ class WarningCode(enum.StrEnum):
     MISSING_TOKEN_TEXT = "missing_token_text"  # noqa: S105 - a code, not a secret
     POSITIVE = "positive"
     DEGENERATE = "degenerate"
+    MISALIGNED = "misaligned"
 
 
 class ParameterWarning(BaseModel):

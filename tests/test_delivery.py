@@ -43,12 +43,14 @@ def varied(count: int, tops: int = 0) -> list[TokenLogprob]:
 def reply(
     records: list[TokenLogprob] | None = None,
     *,
-    text: str = "answer",
+    text: str | None = None,
     finish: str = "stop",
     usage: dict[str, int] | None = None,
     **channels: Any,
 ) -> ChatResponse:
     logprobs = None if records is None and not channels else LogprobsData(records, **channels)
+    if text is None:
+        text = "".join(record.token for record in records or ()) or "answer"
     choice = Choice(text=text, finish_reason=finish, logprobs=logprobs)
     return ChatResponse(model="served", provider="p", choices=[choice], usage=Usage(**usage) if usage else None)
 
@@ -62,6 +64,8 @@ def brief(found: list[ParameterWarning]) -> list[tuple[str, str, str]]:
 END = [("logprobs", "fewer_records", "info")]
 FEWER = [("logprobs", "fewer_records", "warning")]
 NONE = [("logprobs", "not_delivered", "error")]
+SHIFTED = [("logprobs", "misaligned", "info")]
+OTHER = [("logprobs", "misaligned", "warning")]
 MASKED = [("top_logprobs", "masked", "info")]
 
 REAL: dict[str, list[tuple[str, str, str]]] = {
@@ -74,7 +78,9 @@ REAL: dict[str, list[tuple[str, str, str]]] = {
     "vllm/chat_tokens_as_token_ids": [],
     "vllm/emoji_chat_cut_stream": [],
     "vllm/think_09_reasoning_chat_stream": [],
-    "vllm/think_processed_temp13": MASKED,  # filtered by top-p
+    "vllm/think_11_reasoning_chat": SHIFTED,
+    "vllm/think_11_reasoning_chat_stream": SHIFTED,
+    "vllm/think_processed_temp13": [*MASKED, *SHIFTED],  # filtered by top-p; nothing but reasoning
     "sglang/chat_logprobs": [],
     "sglang/chat_logprobs_stream": END,
     "sglang/chat_json_schema": MASKED,
@@ -84,12 +90,13 @@ REAL: dict[str, list[tuple[str, str, str]]] = {
     "llamacpp/chat_logprobs": [],
     "llamacpp/chat_logprobs_stream": END,  # a stream loses the end token, and nothing else
     "llamacpp/chat_eos_stream": END,
-    "llamacpp/chat_json_schema": [],  # its values are from before the grammar
+    "llamacpp/chat_json_schema": SHIFTED,  # its values are from before the grammar, its records of a fence around it
     "llamacpp/chat_n2": [],  # usage counts one choice only
     "llamacpp/chat_nprobs_200": [],
     "llamacpp/chat_logprobs_top0": NONE,
     "llamacpp/emoji_chat": FEWER,  # the tokens of one character share a record
     "llamacpp/emoji_chat_cut": NONE,
+    "mlx-lm/chat_logprobs": [*OTHER],  # its records are not those of the sampled tokens
     "transformers-serve/chat_logprobs": NONE,
     "transformers-serve/chat_logprobs_stream": NONE,
     "openai/chat_fewer_alternatives": [("top_logprobs", "fewer_alternatives", "warning")],
@@ -207,7 +214,12 @@ def test_shown_reasoning_is_counted() -> None:
 
 def choices(*parts: list[TokenLogprob] | None, usage: int | None = None) -> ChatResponse:
     made = [
-        Choice(index=i, text="x", finish_reason="stop", logprobs=None if part is None else LogprobsData(part))
+        Choice(
+            index=i,
+            text="a" * len(part or "x"),
+            finish_reason="stop",
+            logprobs=None if part is None else LogprobsData(part),
+        )
         for i, part in enumerate(parts)
     ]
     return ChatResponse(choices=made, usage=Usage(completion_tokens=usage))

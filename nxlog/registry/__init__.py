@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from nxlog.distribution import Distribution
 from nxlog.errors import RegistryError
 from nxlog.registry.capabilities import (
     MANIFEST_VERSION,
@@ -28,7 +29,6 @@ from nxlog.registry.claims import (
     ChosenInTop,
     Claim,
     Claims,
-    Distribution,
     EntriesPerToken,
     Evidence,
     EvidenceKind,

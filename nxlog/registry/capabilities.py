@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from nxlog.distribution import Distribution
 from nxlog.registry.claims import (
     CLAIM_NAMES,
     CapabilityStatus,
     Claim,
     Claims,
-    Distribution,
     EvidenceKind,
     Model,
     Posture,

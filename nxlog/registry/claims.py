@@ -19,6 +19,8 @@ from pydantic import (
     model_validator,
 )
 
+from nxlog.distribution import Distribution
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """A string that says something; ``""`` and ``" "`` are refused."""
 
@@ -215,18 +217,6 @@ class EntriesPerToken(enum.StrEnum):
     """Several tokens share one entry."""
     LOSSY_STREAM = "lossy-stream"
     """Exact in a whole reply, entries missing in a stream."""
-    UNKNOWN = "unknown"
-
-
-class Distribution(enum.StrEnum):
-    """Which distribution the numbers describe."""
-
-    RAW = "raw"
-    """The model's own, before temperature."""
-    TEMPERATURE = "temperature"
-    """After temperature, before top-p and the like."""
-    PROCESSED = "processed"
-    """After the whole sampling chain."""
     UNKNOWN = "unknown"
 
 

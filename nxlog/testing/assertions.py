@@ -8,15 +8,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from nxlog.logprobs import CHANNELS, LogprobsData
-from nxlog.response import ChatResponse, Choice
+from nxlog.alignment import AlignmentKind
+from nxlog.response import ChatResponse
 from nxlog.streams import AsyncStream, Stream
 from nxlog.warnings import WarningCode, WarningSeverity
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from nxlog.logprobs import Channel, TokenLogprob
+    from nxlog.delivery_report import ChannelDelivery
+    from nxlog.logprobs import Channel, LogprobsData, TokenLogprob
     from nxlog.warnings import ParameterWarning
 
 Reply: TypeAlias = ChatResponse | Stream | AsyncStream
@@ -31,8 +32,9 @@ def assert_no_loss(reply: Reply, *, allow: Collection[WarningCode | str] = ()) -
 
     Three things are checked: there are token records; no warning says that logprobs, alternatives or choices were
     dropped, clamped, refused, ignored, masked or delivered in part (those of severity ``info`` that only report an end
-    token without a record are passed over); and for every choice the bytes of the records, joined, are the text of
-    their channel, but for one token at the end that stands for the end itself.
+    token without a record are passed over); and in every channel of every choice the bytes of the records, joined, are
+    the text (``response.delivery``). Records that the text omits are no loss: an end token, markers, tool calls,
+    reasoning.
 
     Args:
         reply: a reply, or a stream that was read to its end.
@@ -43,13 +45,11 @@ def assert_no_loss(reply: Reply, *, allow: Collection[WarningCode | str] = ()) -
     """
     response = _response(reply)
     found = [f"{warning.code}: {warning}" for warning in response.warnings if _is_loss(warning, allow)]
-    for choice in response.choices:
-        if not choice.logprobs:
-            found.append(f"choice {choice.index} has no token records")
-            continue
-        found += [
-            f"choice {choice.index}: {fault}" for name in CHANNELS if (fault := _misaligned(choice, name)) is not None
-        ]
+    silent = {choice.index for choice in response.choices if not choice.logprobs}
+    found += [f"choice {index} has no token records" for index in sorted(silent)]
+    for part in response.delivery.channels:
+        if part.choice not in silent and (fault := _misaligned(part)) is not None:
+            found.append(f"choice {part.choice}: {fault}")
     if not response.choices:
         found.append("the reply has no choice")
     if found:
@@ -150,36 +150,21 @@ def _is_loss(warning: ParameterWarning, allow: Collection[WarningCode | str]) ->
     if warning.parameter not in _PARAMETERS or warning.code in allow:
         return False
     harmless = warning.severity is WarningSeverity.INFO and warning.code is WarningCode.FEWER_RECORDS
-    return not harmless and warning.code is not WarningCode.MIGRATION
+    # Whether the records are the text is asked of the report, for every channel.
+    return not harmless and warning.code not in {WarningCode.MIGRATION, WarningCode.MISALIGNED}
 
 
 def _is_unknown(token: TokenLogprob) -> bool:
     return token.logprob is None or math.isnan(token.logprob) or token.is_masked
 
 
-def _misaligned(choice: Choice, channel: Channel) -> str | None:
+def _misaligned(part: ChannelDelivery) -> str | None:
     """Where the tokens of a channel stop spelling its text; None where they spell it, or nothing can be said."""
-    text = {"content": choice.text, "refusal": choice.refusal, "reasoning": choice.reasoning}[channel] or ""
-    records = (choice.logprobs.channel(channel) if choice.logprobs else None) or []
-    if not records:
-        return f"{channel} has a text and no token records" if text else None
-    spelled = [token.token.encode("utf-8", "replace") if token.bytes is None else token.bytes for token in records]
-    wanted = text.encode("utf-8", "replace")
-    for pieces in (spelled, spelled[:-1]):
-        if b"".join(pieces).decode("utf-8", "replace").encode() == wanted:
-            return None
-    said = b"".join(spelled).decode("utf-8", "replace").encode()
-    same = min(len(said), len(wanted))
-    offset = next((i for i in range(same) if said[i] != wanted[i]), same)
-    return (
-        f"the tokens of {channel} do not spell its text: from byte {offset} on the tokens say "
-        f"{_preview(said[offset:])} and the text {_preview(wanted[offset:])}"
-    )
-
-
-def _preview(data: bytes) -> str:
-    text = data[:120].decode("utf-8", "replace")
-    return repr(text[:30] + ("..." if len(text) > 30 else "")) if text else "nothing more"
+    if not part.records:
+        return f"{part.channel} has a text and no token records"
+    if part.alignment.is_lossless or part.alignment.kind is AlignmentKind.MERGED:
+        return None
+    return f"the tokens of {part.channel} do not spell its text: {part.alignment}"
 
 
 def _with_tokens(what: str, tokens: Sequence[tuple[int, TokenLogprob]]) -> str:
