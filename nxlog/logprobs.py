@@ -196,8 +196,8 @@ class LogprobsData(_Channels):
         reasoning: Sequence[TokenLogprob] | None = None,
     ) -> None:
         super().__init__(content, refusal=refusal, reasoning=reasoning)
-        self.distribution = Distribution.UNKNOWN
-        self.distribution_source = DistributionSource.NOBODY
+        self.distribution: Distribution = Distribution.UNKNOWN
+        self.distribution_source: DistributionSource = DistributionSource.NOBODY
 
     def with_distribution(
         self,
