@@ -54,6 +54,7 @@ from nxlog.registry import CapabilityManifest, ProviderCapabilities, Registry
 from nxlog.request import ChatRequest, Message, ResponseFormat, Tool, ToolCall
 from nxlog.response import ChatResponse, Choice, StreamChunk, ToolCallDelta, Usage
 from nxlog.retry import RetryPolicy
+from nxlog.spans import TokenSpan
 from nxlog.streams import AsyncStream, Stream
 from nxlog.timeout import Timeout
 from nxlog.verdicts import Verdict, VerdictKind, Verdicts
@@ -115,6 +116,7 @@ __all__ = [
     "Timeout",
     "TimeoutError",
     "TokenLogprob",
+    "TokenSpan",
     "Tool",
     "ToolCall",
     "ToolCallDelta",

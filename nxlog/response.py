@@ -12,10 +12,14 @@ from nxlog import _json
 from nxlog.delivery_report import Asked, DeliveryReport, report
 from nxlog.logprobs import LogprobsData, StreamLogprobsDelta
 from nxlog.request import ToolCall
+from nxlog.spans import token_spans, tokens_in
 from nxlog.warnings import ParameterWarning
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
+
+    from nxlog.logprobs import TokenLogprob
+    from nxlog.spans import SpanChannel, TokenSpan
 
 
 Text = Annotated[str, AfterValidator(_json.well_formed)]
@@ -51,6 +55,14 @@ class Choice(BaseModel):
     """``stop``, ``length``, ``tool_calls``, ``content_filter``, or the server's own word."""
     logprobs: LogprobsData | None = None
     """None when no token record came back for this choice."""
+
+    def spans(self) -> list[TokenSpan]:
+        """Where each token is in the texts above; computed at each access."""
+        return token_spans(self)
+
+    def tokens(self, channel: SpanChannel) -> list[TokenLogprob]:
+        """The token records of one channel of the spans: of the reasoning, where a server mixed it into content."""
+        return tokens_in(self, channel)
 
 
 class ChatResponse(BaseModel):

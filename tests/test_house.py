@@ -33,6 +33,8 @@ TYPES = {
     "_records",
     "_columns",
     "_secret",
+    "_spelling",
+    "spans",
     "exchange",
     "timeout",
     "_version",

@@ -28,6 +28,7 @@ from nxlog import (
     StreamLogprobsDelta,
     Timeout,
     TokenLogprob,
+    TokenSpan,
     Tool,
     ToolCall,
     ToolCallDelta,
@@ -97,6 +98,15 @@ def records(data: LogprobsData) -> None:
     assert_type(LogprobsData.model_validate_json(b"{}"), LogprobsData)
     top = TopLogprob.build("a", -1.0, bytes=b"a", token_id=1)
     assert_type(TokenLogprob.build("a", None, top_logprobs=[top]), TokenLogprob)
+
+
+def places(choice: Choice) -> None:
+    spans = choice.spans()
+    assert_type(spans, list[TokenSpan])
+    assert_type(spans[0].tokens, range)
+    assert_type(choice.text[spans[0].start : spans[0].end], str)
+    assert_type(spans[0].call, int | None)
+    assert_type(choice.tokens("tool_call"), list[TokenLogprob])
 
 
 def bulk(data: LogprobsData) -> None:
