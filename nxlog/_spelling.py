@@ -40,7 +40,7 @@ def readings_of(records: Sequence[TokenLogprob]) -> list[Reading]:
         single = [_one_byte_each(text) if known is None else known for known, text in zip(held, texts, strict=True)]
         readings += [] if None in single else [Reading([piece or b"" for piece in single])]
     gaps = [_with_gaps(*place) for place in zip(held, texts, plain, strict=True)]
-    if gaps != plain and UNKNOWN not in readings[0].generated:
+    if gaps != plain:
         readings.append(Reading(gaps, has_gaps=True))
     return readings
 
