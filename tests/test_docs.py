@@ -30,7 +30,7 @@ from typer.testing import CliRunner
 import nxlog
 from nxlog import errors
 from nxlog.cli.app import app
-from nxlog.cli.exits import MEANINGS
+from nxlog.cli.exits import MEANINGS, Status
 from nxlog.local import engine
 from nxlog.registry import AuthScheme, Registry
 from nxlog.registry.__main__ import main as registry_main
@@ -261,7 +261,9 @@ def check_nxlog(arguments: list[str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", nxlog.ParameterWarningCategory)
         result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 0, result.output
+    # The servers that are found here break rules: a recording answers, whatever it is asked.
+    fine = {Status.OK, Status.NONCONFORMANT} if arguments[0] == "conformance" else {Status.OK}
+    assert result.exit_code in fine, result.output
     if "--json" in arguments:
         json.loads(result.stdout)
 

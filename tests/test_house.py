@@ -66,6 +66,7 @@ ALLOWED: dict[str, set[str]] = {
     "testing": TYPES | {"testing", "http", "registry", "auth", "call", "client", "streams"},
     "probe": TYPES
     | {"probe", "call", "registry", "wire", "http", "retry", "auth", "local", "_config", "_address", "_drive"},
+    "conformance": TYPES | {"conformance", "probe", "registry", "http", "retry", "auth"},
 }
 """Part of the house -> parts it may import. Parts that are not listed stand on top and may import anything."""
 
@@ -108,9 +109,22 @@ def test_imports_go_one_way(path: Path) -> None:
         assert inner <= ALLOWED[part] | {part}
 
 
+def knowing(part: str) -> set[str]:
+    """The parts of the house that import this one."""
+    return {part_of(path) for path in MODULES if any(name.startswith(f"nxlog.{part}") for name in imports_of(path))}
+
+
 def test_only_the_command_line_knows_the_probe() -> None:
-    knowing = {part_of(path) for path in MODULES if any(name.startswith("nxlog.probe") for name in imports_of(path))}
-    assert knowing == {"probe", "cli"}
+    assert knowing("probe") == {"probe", "conformance", "cli"}
+    assert knowing("conformance") == {"conformance", "cli"}
+
+
+@pytest.mark.parametrize("name", ["finding", "raw", "replies", "records", "manners", "checks"])
+def test_the_checks_of_the_kit_do_no_io(name: str) -> None:
+    """They are functions of the answers; only ``run`` asks."""
+    imports = imports_of(PACKAGE / "conformance" / f"{name}.py")
+    assert not {one for one in imports if one.startswith(("nxlog.http", "nxlog.probe.ask", "nxlog.probe.reach"))}
+    assert "nxlog.conformance.run" not in imports
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

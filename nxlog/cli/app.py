@@ -1,4 +1,4 @@
-"""The commands and their options; what they do is in ``chat``, ``listing`` and ``probe``."""
+"""The commands and their options; what they do is in ``chat``, ``listing``, ``probe`` and ``conformance``."""
 
 from __future__ import annotations
 
@@ -180,6 +180,46 @@ def probe(
         )
         if check and contradicted:
             raise typer.Exit(Status.CONTRADICTED)
+
+
+@app.command(epilog=_STATUSES)
+def conformance(
+    *,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the server is, when not at the provider's address.")
+    ] = None,
+    wire: Annotated[str | None, typer.Option(metavar="NAME", help="Wire format, when not the first.")] = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="NAME", help="The model, for servers that have several.")
+    ] = "default",
+    provider: Annotated[
+        str, typer.Option(metavar="ID", help="Whose server it is; local for the embedded model.")
+    ] = "custom",
+    api_key_env: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Environment variable that holds the key.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="Longest wait for one answer.")] = 120,
+    as_json: AsJson = False,
+    color: Color = ColorMode.AUTO,
+) -> None:
+    """Check whether a live server keeps the rules that a client of log-probabilities relies on."""
+    from nxlog.cli import conformance as conformance_command  # noqa: PLC0415 - only here
+
+    with reporting():
+        kept = conformance_command.run(
+            conformance_command.Options(
+                provider=provider,
+                model=model,
+                base_url=base_url,
+                wire=wire,
+                api_key_env=api_key_env,
+                timeout=timeout,
+            ),
+            as_json=as_json,
+            color=wants_color(color),
+        )
+        if not kept:
+            raise typer.Exit(Status.NONCONFORMANT)
 
 
 @local.command()

@@ -36,6 +36,7 @@ class Status(enum.IntEnum):
     SERVER = 7
     LOCAL = 8
     CONTRADICTED = 9
+    NONCONFORMANT = 10
     INTERRUPTED = 130
     CLOSED_PIPE = 141
 
@@ -51,6 +52,7 @@ MEANINGS: dict[Status, str] = {
     Status.SERVER: "the server failed, is too busy, or cannot be understood",
     Status.LOCAL: "the embedded engine or its model is missing or broken",
     Status.CONTRADICTED: "probe --check: the registry says something that is not so",
+    Status.NONCONFORMANT: "conformance: the server breaks a rule",
     Status.INTERRUPTED: "interrupted with Ctrl-C",
     Status.CLOSED_PIPE: "whoever read the output has stopped reading",
 }

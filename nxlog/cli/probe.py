@@ -78,26 +78,27 @@ def _print(found: Probe, differing: list[Difference], *, recorded: bool, color: 
     screen = console(color=color)
     head = [f"{found.provider.id}/{found.model}", f"wire {found.wire}", *filter(None, [found.engine]), found.date]
     screen.print(visible(", ".join(head)), soft_wrap=True)
-    table = _table("question", "asks for", "came")
+    rows = table("question", "asks for", "came")
     for answer in found.answers:
-        table.add_row(answer.name, asked(answer.question), visible(came(answer)))
-    screen.print(table)
+        rows.add_row(answer.name, asked(answer.question), visible(came(answer)))
+    screen.print(rows)
     # Not through the console, which would wrap it.
     write(entry(found, recorded=recorded) + "\n")
     if not differing:
         screen.print("The registry says nothing else.")
         return
     screen.print("The registry says otherwise, or does not say:")
-    table = _table("claim", "registry", "measured", "shown by")
+    rows = table("claim", "registry", "measured", "shown by")
     for item in differing:
         measured = item.measured + (" (contradicts)" if item.contradicts else "")
-        table.add_row(item.name, item.registry, visible(measured), ", ".join(item.shown_by))
-    screen.print(table)
+        rows.add_row(item.name, item.registry, visible(measured), ", ".join(item.shown_by))
+    screen.print(rows)
 
 
-def _table(first: str, *columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column(first, no_wrap=True)
+def table(first: str, *columns: str) -> Table:
+    """A table whose first column is never cut."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    made.add_column(first, no_wrap=True)
     for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+        made.add_column(column, overflow="fold")
+    return made

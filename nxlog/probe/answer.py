@@ -148,8 +148,9 @@ class Answer:
         """The JSON of the reply: one value for a whole reply, one for each event of a stream."""
         if self.exchange is None:
             return []
-        body = self.exchange.body.decode("utf-8", "replace")
-        lines = [body] if not self.question.stream else [line.removeprefix("data:") for line in body.splitlines()]
+        # Bytes, because a text would also be cut at characters that a token may contain.
+        body = self.exchange.body
+        lines = [line.removeprefix(b"data:") for line in body.splitlines()] if self.question.stream else [body]
         return [value for value in map(_parsed, lines) if value is not None]
 
     def key_of_records(self, *keys: str) -> str | None:
@@ -183,9 +184,9 @@ def legible(text: str | bytes) -> str:
     return re.sub("\ufffd+", "\ufffd", decoded).strip()
 
 
-def _parsed(text: str) -> Any:
+def _parsed(text: bytes) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text.decode("utf-8", "replace"))
     except ValueError:
         return None
 

@@ -51,7 +51,7 @@ def ask_all(target: Target, line: Line, *, tell: Callable[[int, int, Answer], No
     Raises:
         NxlogError: the plain question got no answer, so that nothing can be learned.
     """
-    asker = _Asker(blank(target), line)
+    asker = Asker(blank(target), line)
     questions = questions_for(target.wire.name, target.lacks)
     answers: list[Answer] = []
     for question in questions:
@@ -66,7 +66,7 @@ def ask_all(target: Target, line: Line, *, tell: Callable[[int, int, Answer], No
     return answers
 
 
-class _Asker:
+class Asker:
     """Remembers what the server has refused and how long the model thinks, so that it is found out once."""
 
     def __init__(self, target: Target, line: Line) -> None:
@@ -78,7 +78,7 @@ class _Asker:
 
     def ask(self, question: Question) -> Answer:
         """Ask; again without one of its optional fields where the server refuses the question with it."""
-        question = question.without(self._refused).with_room(self._room)
+        question = self.fitted(question)
         answer = self._asked(question)
         if answer.refused and answer.refusal is None:  # one that speaks of logprobs is an answer
             for names in self._fewer(question):
@@ -87,6 +87,10 @@ class _Asker:
                     self._refused.update(names)
                     return second
         return answer
+
+    def fitted(self, question: Question) -> Question:
+        """The question without what was refused, and with as much room as the model needs."""
+        return question.without(self._refused).with_room(self._room)
 
     def _asked(self, question: Question) -> Answer:
         answer = ask(question, self._target, self._line)

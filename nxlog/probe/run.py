@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from nxlog._address import check_base_url, fill, url_of
-from nxlog._config import Config
-from nxlog.errors import UnknownProviderError
-from nxlog.exchange import HttpResponse
+from nxlog._address import fill, url_of
 from nxlog.http import SyncTransport
-from nxlog.probe.answer import Exchange
 from nxlog.probe.ask import ask_all
 from nxlog.probe.measure import measure
-from nxlog.registry import CUSTOM_ID, ProviderCapabilities, ProviderKind, Registry
+from nxlog.probe.reach import Line, reach
+from nxlog.registry import CUSTOM_ID, ProviderCapabilities, Registry
 from nxlog.retry import RetryPolicy
 from nxlog.timeout import Timeout
 
@@ -25,7 +21,6 @@ if TYPE_CHECKING:
 
     from nxlog.auth import ApiKey
     from nxlog.call import Target
-    from nxlog.exchange import HttpRequest
     from nxlog.http import OwnClient
     from nxlog.probe.answer import Answer
     from nxlog.probe.measured import Measurement
@@ -36,9 +31,6 @@ TIMEOUT = Timeout(total=120.0)
 
 NO_ADDRESS = "http://localhost/v1"
 """Stands in a cassette where the provider has no address of its own."""
-
-ENGINE_ID = "llamacpp"
-"""The provider that the embedded engine is probed as: its claims are those of llama.cpp."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,35 +61,6 @@ class Probe:
         """The model as the server names it."""
         named = (answer.response.model for answer in self.answers if answer.response is not None)
         return next(filter(None, named), self.model)
-
-
-class Line:
-    """A transport that keeps the last exchange, and as much of a broken one as came."""
-
-    def __init__(self, transport: SyncTransport, retries: RetryPolicy) -> None:
-        self._transport = transport
-        self._retries = retries
-        self.last: Exchange | None = None
-
-    def send(self, request: HttpRequest) -> HttpResponse:
-        """Send, and return the whole response."""
-        self.last = None
-        deadline = self._transport.timeout.deadline()
-        stream = self._retries.call(
-            lambda: self._transport.stream(request, deadline=deadline), deadline=deadline, discard=lambda s: s.close()
-        )
-        body = bytearray()
-        complete = False
-        try:
-            for piece in stream:
-                body += piece
-            complete = True
-        finally:
-            stream.close()
-            self.last = Exchange(
-                request=request, status=stream.status, headers=stream.headers, body=bytes(body), complete=complete
-            )
-        return HttpResponse(stream.status, stream.headers, bytes(body))
 
 
 def probe(
@@ -132,25 +95,8 @@ def probe(
         NxlogError: the plain question, without log-probabilities, got no answer.
     """
     registry = Registry.default() if registry is None else registry
-    provider, model = _resolve(registry, name, check_base_url(base_url), wire)
-    if provider.kind is ProviderKind.LOCAL and base_url is None:
-        from nxlog.local import default_engine  # noqa: PLC0415 - an extra, and it starts a model
-
-        running = default_engine()
-        provider, model = registry.provider(ENGINE_ID), running.model
-        base_url, api_key = running.base_url, running.api_key
-        engine = engine or f"xllamacpp {importlib.metadata.version('xllamacpp')}"
-    config = Config(
-        provider=None if provider.id == CUSTOM_ID else provider.id,
-        base_url=base_url,
-        api_key=api_key,
-        wire=wire,
-        on_unsupported="raise",
-        on_unknown="try",
-        registry=registry,
-        variables=None,
-    )
-    target = config.target(model)
+    there = reach(name, base_url=base_url, api_key=api_key, wire=wire, registry=registry)
+    provider, model, target = there.provider, there.model, there.target
     with SyncTransport(timeout=timeout, http_client=http_client) as transport:
         answers = ask_all(target, Line(transport, RetryPolicy.of(retries)), tell=tell)
     return Probe(
@@ -158,7 +104,7 @@ def probe(
         model=model,
         wire=target.wire.name,
         date=datetime.now(UTC).date().isoformat(),
-        engine=engine or _fingerprint(provider, answers),
+        engine=engine or there.engine or fingerprint(provider, answers),
         answers=tuple(answers),
         measurement=measure(answers),
         registry=registry.capabilities(provider.id, model, wire=target.wire.name),
@@ -168,21 +114,7 @@ def probe(
     )
 
 
-def _resolve(registry: Registry, name: str, base_url: str | None, wire: str | None) -> tuple[Provider, str]:
-    prefix, _, model = name.partition("/")
-    if prefix == CUSTOM_ID and CUSTOM_ID not in registry:
-        if base_url is None or not model:
-            raise UnknownProviderError(
-                "a server that no file describes needs its address and a model: custom/MODEL with base_url",
-                provider=prefix,
-            )
-        return registry.custom(base_url, wire or "openai-chat"), model
-    if prefix in registry and registry.provider(prefix).kind is ProviderKind.LOCAL:
-        return registry.provider(prefix), model
-    return registry.resolve(name)
-
-
-def _fingerprint(provider: Provider, answers: list[Answer]) -> str | None:
+def fingerprint(provider: Provider, answers: list[Answer]) -> str | None:
     """The server's version, where its replies name one."""
     for answer in answers:
         found = answer.under("system_fingerprint")
