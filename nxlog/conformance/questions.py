@@ -101,6 +101,6 @@ def _about(word: str, how: str) -> Question:
         "max_tokens": 16,
         "temperature": 0,
         "logprobs": True,
-        "top_logprobs": 1,
+        "top_logprobs": 5,
     }
     return Question(name=f"{how}_{word}", fields=fields, stream=True)

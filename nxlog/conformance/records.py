@@ -42,6 +42,8 @@ def records_come(seen: Evidence) -> Seen:
 
 def not_asked(seen: Evidence) -> Seen:
     """Who does not ask for log-probabilities gets none."""
+    if seen.wire == "tgi":
+        return untold("the wire cannot leave them out of its streams")
     tried = seen.arrived("plain", "plain_stream")
     counts = [(answer.name, max(raw.count_any(answer), len(answer.all_records))) for answer in tried]
     faults = [(name, f"{plural(count, 'record')} that nobody asked for") for name, count in counts if count]
