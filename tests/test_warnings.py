@@ -39,7 +39,7 @@ def test_words_are_stable() -> None:
         *("unsupported", "unsupported_streaming", "unknown_support", "reasoning_conflict", "mode_conflict"),
         *("clamped", "truncated", "out_of_range", "emulated", "downgraded", "migration"),
         *("refused", "not_delivered", "fewer_choices", "fewer_alternatives", "fewer_records", "masked"),
-        *("missing_value", "missing_token_text", "positive", "degenerate"),
+        *("missing_value", "missing_token_text", "positive", "degenerate", "misaligned"),
     }
     assert all(member.name == member.value.upper() for member in WarningCode)
 

@@ -148,7 +148,8 @@ def _may_begin(answer: Answer, alone: Answer) -> bool:
     if not answer.records or not alone.records or answer.question.fields.get("temperature") != 0:
         return True  # nothing can be said
     first = alone.records[0]
-    return identity(answer.records[0]) in {identity(one) for one in (first, *first.top_logprobs)}
+    likely = {identity(first), *map(identity, first.top_logprobs)}
+    return identity(answer.records[0]) in likely
 
 
 def _tables(values: list[Any]) -> list[dict[str, Any]]:

@@ -159,7 +159,7 @@ def test_record_from_llamacpp_and_replay_with_the_network_cut_off(
     python: Path, package: Path, engine: LocalEngine
 ) -> None:
     where = subprocess.run(
-        [python, "-P", "-c", "import nxlog; print(nxlog.__file__)"], check=True, capture_output=True, text=True
+        [python, "-I", "-c", "import nxlog; print(nxlog.__file__)"], check=True, capture_output=True, text=True
     ).stdout
     assert Path(where.strip()).is_relative_to(python.parent.parent), "the wheel, not this checkout"
 
