@@ -13,6 +13,7 @@ from nxlog.delivery_report import Asked, DeliveryReport, report
 from nxlog.logprobs import LogprobsData, StreamLogprobsDelta
 from nxlog.request import ToolCall
 from nxlog.spans import token_spans, tokens_in
+from nxlog.usage import Usage
 from nxlog.warnings import ParameterWarning
 
 if TYPE_CHECKING:
@@ -21,22 +22,10 @@ if TYPE_CHECKING:
     from nxlog.logprobs import TokenLogprob
     from nxlog.spans import SpanChannel, TokenSpan
 
+__all__ = ["ChatResponse", "Choice", "StreamChunk", "Text", "ToolCallDelta", "Usage", "with_asked", "with_body"]
 
 Text = Annotated[str, AfterValidator(_json.well_formed)]
 """A text that can be written to a file or as JSON, whatever the server made of its surrogate pairs."""
-
-
-class Usage(BaseModel):
-    """Tokens counted by the server. None is what it did not say."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    """Generated tokens, of all choices where the server sums them; reasoning included."""
-    total_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    cached_tokens: int | None = None
 
 
 class Choice(BaseModel):

@@ -37,6 +37,9 @@ TYPES = {
     "spans",
     "exchange",
     "timeout",
+    "turn",
+    "turn_dump",
+    "usage",
     "_version",
 }
 """What the types may import of nxlog: each other."""
