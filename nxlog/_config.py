@@ -57,8 +57,8 @@ class Config:
         if wire is not None:
             get_wire(wire)
         # An empty one is false, and the user's all the same.
-        self.verdicts = Verdicts() if verdicts is None else verdicts
-        self.policy = Policy(on_unsupported, on_unknown, self.verdicts, Trials(event))
+        self.verdicts: Verdicts = Verdicts() if verdicts is None else verdicts
+        self.policy: Policy = Policy(on_unsupported, on_unknown, self.verdicts, Trials(event))
         self._targets: dict[str, Target] = {}
 
     def _default_provider(self, name: str | None) -> Provider | None:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nxlog.cli.color import shade
+from nxlog.measures import is_usable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,20 +47,15 @@ def answer_tokens(reply: ChatResponse) -> Sequence[TokenLogprob]:
     return reply.logprobs.content or reply.logprobs.refusal or []
 
 
-def usable(token: TokenLogprob) -> bool:
-    """Whether the logprob is a measured number: there, finite, and not the mark of a masked token."""
-    return token.logprob is not None and math.isfinite(token.logprob) and not token.is_masked
-
-
 def certainty(tokens: Sequence[TokenLogprob]) -> Certainty:
     """Mean logprob over the tokens that have one."""
-    values = [token.logprob for token in tokens if token.logprob is not None and usable(token)]
+    values = [token.logprob for token in tokens if token.logprob is not None and is_usable(token)]
     return Certainty(len(tokens), len(values), math.fsum(values) / len(values) if values else None)
 
 
 def least_certain(tokens: Sequence[TokenLogprob], count: int) -> list[tuple[int, TokenLogprob]]:
     """The ``count`` tokens of the lowest probability, the lowest first, with their positions from 1."""
-    numbered = [(position, token) for position, token in enumerate(tokens, 1) if usable(token)]
+    numbered = [(position, token) for position, token in enumerate(tokens, 1) if is_usable(token)]
     return sorted(numbered, key=lambda entry: (entry[1].logprob, entry[0]))[:count]
 
 
