@@ -97,6 +97,7 @@ REAL: dict[str, list[tuple[str, str, str]]] = {
     "llamacpp/emoji_chat": FEWER,  # the tokens of one character share a record
     "llamacpp/emoji_chat_cut": NONE,
     "mlx-lm/chat_logprobs": [*OTHER],  # its records are not those of the sampled tokens
+    "mlx-lm/chat_logprobs_stream": NONE,
     "transformers-serve/chat_logprobs": NONE,
     "transformers-serve/chat_logprobs_stream": NONE,
     "openai/chat_fewer_alternatives": [("top_logprobs", "fewer_alternatives", "warning")],
