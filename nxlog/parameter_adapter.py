@@ -29,7 +29,7 @@ from nxlog._gate import (
 )
 from nxlog.errors import UnsupportedParameterError
 from nxlog.registry import Requirement
-from nxlog.request import Message, ResponseFormat
+from nxlog.request import INCLUDE_LOGPROBS, Message, ResponseFormat
 from nxlog.verdicts import VerdictKind
 from nxlog.warnings import ParameterWarning, WarningCode, WarningSeverity, WarningSource
 
@@ -97,7 +97,6 @@ _LEGACY_OPTIONS = frozenset(
     {"logprobs", "toplogprobs", "responselogprobs", "returnlogprob", "returnlogprobs", "toplogprobsnum"}
     | {"nprobs", "topntokens"}
 )
-_INCLUDE = "message.output_text.logprobs"
 
 
 def remove_legacy_options(case: Case) -> Findings:
@@ -120,9 +119,9 @@ def _without_legacy(options: Mapping[str, Any], place: str = "") -> tuple[dict[s
     for key, value in options.items():
         if _letters(key) in _LEGACY_OPTIONS:
             legacy[place + key] = value
-        elif key == "include" and isinstance(value, list) and _INCLUDE in value:
+        elif key == "include" and isinstance(value, list) and INCLUDE_LOGPROBS in value:
             legacy[place + key] = True
-            rest = [name for name in cast("list[object]", value) if name != _INCLUDE]
+            rest = [name for name in cast("list[object]", value) if name != INCLUDE_LOGPROBS]
             kept |= {key: rest} if rest else {}
         elif isinstance(value, dict):
             inner, found = _without_legacy(cast("dict[str, Any]", value), f"{place}{key}.")

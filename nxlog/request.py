@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
+INCLUDE_LOGPROBS = "message.output_text.logprobs"
+"""What asks for records on the Responses API: without it in ``include`` none come, whatever ``top_logprobs`` says."""
+
 
 class _Part(BaseModel):
     """Base of everything inside a request."""
@@ -200,15 +203,19 @@ def _none_if_empty(value: object) -> object:
     return None if value == [] else value
 
 
-class ChatRequest(BaseModel):
-    """One request for a chat answer, the same for every provider.
+# The fields that the requests of all APIs have.
+Model = Annotated[str, Field(min_length=1)]
+Temperature = Annotated[float | None, Field(ge=0), _NO_BOOL]
+TopP = Annotated[float | None, Field(ge=0, le=1), _NO_BOOL]
+Count = Annotated[int | None, Field(ge=1), _NO_BOOL]
+Penalty = Annotated[float | None, _NO_BOOL]
+Flag = Annotated[bool | None, _strictly(bool, "a bool: True or False")]
+Alternatives = Annotated[int | None, Field(ge=0), _strictly(int, "an int >= 0")]
+Options = Annotated[dict[str, Any] | None, Field(repr=False)]
 
-    What is left out is not sent. Fields a provider, model or mode cannot deliver are dropped with a
-    ``ParameterWarning`` when the call is made.
 
-    Raises:
-        pydantic.ValidationError: a field is unknown or breaks its rule; the error names both.
-    """
+class Request(BaseModel):
+    """What the requests of all APIs have in common."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid",
@@ -218,32 +225,82 @@ class ChatRequest(BaseModel):
         allow_inf_nan=False,
     )
 
-    model: Annotated[str, Field(min_length=1)]
+    @model_validator(mode="before")
+    @classmethod
+    def _alternatives_imply_logprobs(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        given = cast("dict[str, Any]", value)
+        if given.get("top_logprobs") is None or given.get("logprobs") is True:
+            return given
+        return {**given, "logprobs": True} if given.get("logprobs") is None else given
+
+    @field_validator("top_logprobs", check_fields=False)
+    @classmethod
+    def _alternatives_need_logprobs(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and info.data.get("logprobs") is False:
+            raise ValueError("given together with logprobs=False; leave one of the two out")
+        return value
+
+    def with_logprobs(self, logprobs: bool = True) -> Self:  # noqa: FBT001, FBT002 - reads as a sentence
+        """The same request with logprobs on; ``with_logprobs(False)`` also forgets ``top_logprobs``."""
+        return self._replace(logprobs=logprobs, **({} if logprobs else {"top_logprobs": None}))
+
+    def with_top_logprobs(self, top_logprobs: int) -> Self:
+        """The same request asking for that many alternatives for each token."""
+        return self._replace(logprobs=True, top_logprobs=top_logprobs)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields changed, which are checked as those of a new request are.
+
+        Raises:
+            pydantic.ValidationError: as for a new request.
+        """
+        # Unchecked, top_logprobs would be sent without logprobs, and messages as dicts that nobody has read.
+        copied = super().model_copy(deep=deep)
+        return copied._replace(**update) if update else copied
+
+    def _replace(self, **changes: Any) -> Self:
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self).model_validate({**given, **changes})
+
+
+class ChatRequest(Request):
+    """One request for a chat answer, the same for every provider.
+
+    What is left out is not sent. Fields a provider, model or mode cannot deliver are dropped with a
+    ``ParameterWarning`` when the call is made.
+
+    Raises:
+        pydantic.ValidationError: a field is unknown or breaks its rule; the error names both.
+    """
+
+    model: Model
     """``"provider/model"``, or a bare model name with ``Client(provider=...)``."""
     messages: Annotated[list[Message], Field(min_length=1)]
     """The conversation, oldest first; dicts or ``Message``."""
-    temperature: Annotated[float | None, Field(ge=0), _NO_BOOL] = None
-    top_p: Annotated[float | None, Field(ge=0, le=1), _NO_BOOL] = None
-    max_tokens: Annotated[int | None, Field(ge=1), _NO_BOOL] = None
+    temperature: Temperature = None
+    top_p: TopP = None
+    max_tokens: Count = None
     """Upper limit of generated tokens, reasoning included where the provider counts it."""
     stop: Annotated[list[str] | None, BeforeValidator(_as_list)] = None
     """Texts at which generation ends; one string is a list of one."""
     seed: Annotated[int | None, _NO_BOOL] = None
-    n: Annotated[int | None, Field(ge=1), _NO_BOOL] = None
+    n: Count = None
     """How many choices to generate."""
-    presence_penalty: Annotated[float | None, _NO_BOOL] = None
-    frequency_penalty: Annotated[float | None, _NO_BOOL] = None
+    presence_penalty: Penalty = None
+    frequency_penalty: Penalty = None
     tools: Annotated[list[Tool] | None, BeforeValidator(_none_if_empty)] = None
     """What the model may call; an empty list is the same as none."""
     tool_choice: ToolChoice | None = None
     """Which tool to call; a dict names one in OpenAI's shape."""
     response_format: ResponseFormat | None = None
     reasoning_effort: ReasoningEffort | None = None
-    logprobs: Annotated[bool | None, _strictly(bool, "a bool: True or False")] = None
+    logprobs: Flag = None
     """Whether to return the logprob of every generated token."""
-    top_logprobs: Annotated[int | None, Field(ge=0), _strictly(int, "an int >= 0")] = None
+    top_logprobs: Alternatives = None
     """How many alternatives to return for each token; turns ``logprobs`` on. Its upper limit is the provider's."""
-    provider_options: Annotated[dict[str, Any] | None, Field(repr=False)] = None
+    provider_options: Options = None
     """Keys passed on as they are, for what nxlog has no field for. Never logprobs."""
 
     if TYPE_CHECKING:
@@ -269,45 +326,6 @@ class ChatRequest(BaseModel):
             top_logprobs: int | None = None,
             provider_options: dict[str, Any] | None = None,
         ) -> None: ...
-
-    @model_validator(mode="before")
-    @classmethod
-    def _alternatives_imply_logprobs(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        given = cast("dict[str, Any]", value)
-        if given.get("top_logprobs") is None or given.get("logprobs") is True:
-            return given
-        return {**given, "logprobs": True} if given.get("logprobs") is None else given
-
-    @field_validator("top_logprobs")
-    @classmethod
-    def _alternatives_need_logprobs(cls, value: int | None, info: ValidationInfo) -> int | None:
-        if value is not None and info.data.get("logprobs") is False:
-            raise ValueError("given together with logprobs=False; leave one of the two out")
-        return value
-
-    def with_logprobs(self, logprobs: bool = True) -> ChatRequest:  # noqa: FBT001, FBT002 - reads as a sentence
-        """The same request with logprobs on; ``with_logprobs(False)`` also forgets ``top_logprobs``."""
-        return self._replace(logprobs=logprobs, **({} if logprobs else {"top_logprobs": None}))
-
-    def with_top_logprobs(self, top_logprobs: int) -> ChatRequest:
-        """The same request asking for that many alternatives for each token."""
-        return self._replace(logprobs=True, top_logprobs=top_logprobs)
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy with some fields changed, which are checked as those of a new request are.
-
-        Raises:
-            pydantic.ValidationError: as for a new request.
-        """
-        # Unchecked, top_logprobs would be sent without logprobs, and messages as dicts that nobody has read.
-        copied = super().model_copy(deep=deep)
-        return copied._replace(**update) if update else copied
-
-    def _replace(self, **changes: Any) -> Self:
-        given = {name: getattr(self, name) for name in self.model_fields_set}
-        return type(self).model_validate({**given, **changes})
 
 
 def describe_errors(errors: list[Mapping[str, Any]]) -> tuple[str, str]:

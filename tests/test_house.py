@@ -43,10 +43,14 @@ TYPES = {
     "_version",
 }
 """What the types may import of nxlog: each other."""
+RESPONSES_TYPES = {"items", "request", "reply", "events"}
+"""What of ``nxlog.responses`` is types, which the wire reads replies into; the rest stands on top of the calls."""
 
 ALLOWED: dict[str, set[str]] = {
     **dict.fromkeys(TYPES, TYPES),
-    "wire": TYPES | {"wire"},
+    "wire": TYPES | {"wire", "responses"},
+    "responses": TYPES
+    | {"responses", "call", "wire", "retry", "auth", "_config", "_drive", "_watch", "streams", "http"},
     "registry": {"registry", "errors", "distribution"},
     "verdicts": {"errors"},
     "_trials": {"verdicts"},
@@ -115,6 +119,17 @@ def test_imports_go_one_way(path: Path) -> None:
 def knowing(part: str) -> set[str]:
     """The parts of the house that import this one."""
     return {part_of(path) for path in MODULES if any(name.startswith(f"nxlog.{part}") for name in imports_of(path))}
+
+
+def test_types_of_the_responses_api_are_types() -> None:
+    for name in RESPONSES_TYPES | {"__init__"}:
+        known = {n for n in imports_of(PACKAGE / "responses" / f"{name}.py") if n.startswith("nxlog.")}
+        own = {n.split(".")[2] for n in known if n.startswith("nxlog.responses.")}
+        assert own <= RESPONSES_TYPES
+        assert {n.split(".")[1] for n in known} <= TYPES | {"responses"}
+    for path in (PACKAGE / "wire").glob("*.py"):
+        known = {n for n in imports_of(path) if n.startswith("nxlog.responses")}
+        assert {n.split(".")[2] for n in known} <= RESPONSES_TYPES
 
 
 def test_only_the_command_line_knows_the_probe() -> None:

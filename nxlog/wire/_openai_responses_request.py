@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from nxlog.request import ImagePart, TextPart
+from nxlog.request import INCLUDE_LOGPROBS, ImagePart, TextPart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from nxlog.request import ChatRequest, Message, Part, ResponseFormat, Tool
 
 Object = dict[str, Any]
-
-INCLUDE_LOGPROBS = "message.output_text.logprobs"
-"""Without it a server returns no records, whatever ``top_logprobs`` says."""
 
 
 def input_items(messages: list[Message]) -> list[Object]:

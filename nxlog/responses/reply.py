@@ -1,0 +1,248 @@
+"""``ResponsesReply``: a response of the Responses API, whole or as far as it has come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+from nxlog import _json
+from nxlog.distribution import Distribution, DistributionSource
+from nxlog.logprobs import LogprobsData
+from nxlog.request import ChatRequest, ToolCall
+from nxlog.request import FunctionCall as ChatFunction
+from nxlog.response import ChatResponse, Choice, Text, Usage, with_asked, with_body
+from nxlog.responses.items import (
+    PARAGRAPH,
+    FunctionCall,
+    Message,
+    OutputItem,
+    OutputText,
+    Reasoning,
+    Refusal,
+)
+from nxlog.warnings import ParameterWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from nxlog.delivery_report import DeliveryReport
+    from nxlog.logprobs import TokenLogprob
+
+RUNNING = frozenset({"queued", "in_progress"})
+"""The statuses of a response that is not at its end."""
+
+_REASONS = {"max_output_tokens": "length", "max_tokens": "length", "content_filter": "content_filter"}
+
+
+class _Open(BaseModel):
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow", frozen=True)
+
+
+class IncompleteDetails(_Open):
+    """Why a response is incomplete: ``max_output_tokens``, ``content_filter``, or the server's own word."""
+
+    reason: Text | None = None
+
+
+class ReplyError(_Open):
+    """Why a response failed."""
+
+    code: Text | None = None
+    message: Text = ""
+
+
+class RawMessage(_Open):
+    """A message as the model saw or wrote it, token by token (vLLM, ``enable_response_messages``)."""
+
+    type: str = ""
+    message: Any = None
+    tokens: list[int] = []
+
+
+class Origin(BaseModel):
+    """What a reply was asked for with; remembered for ``delivery`` and for asking after the same response again."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    asked: ChatRequest
+    sent: ChatRequest
+    distribution: Distribution = Distribution.UNKNOWN
+    source: DistributionSource = DistributionSource.NOBODY
+
+
+class ResponsesReply(BaseModel):
+    """A response. ``text, logprobs, ...`` are taken together from all items of ``output``."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
+
+    id: Text | None = None
+    model: Text = ""
+    """The model that served the request, as the server names it; it may differ from the one asked for."""
+    provider: str = ""
+    created: int | None = None
+    """Unix time in seconds."""
+    status: Text | None = None
+    """``queued``, ``in_progress``, ``completed``, ``incomplete``, ``failed`` or ``cancelled``."""
+    output: list[OutputItem] = []
+    """What the model put out, in order."""
+    usage: Usage | None = None
+    incomplete_details: IncompleteDetails | None = None
+    error: ReplyError | None = None
+    previous_response_id: Text | None = None
+    background: bool | None = None
+    store: bool | None = None
+    input_messages: list[RawMessage] | None = None
+    """The prompt with its token ids, where the server was asked for it (vLLM, ``enable_response_messages``)."""
+    output_messages: list[RawMessage] | None = None
+    """The same of what was generated."""
+    warnings: list[ParameterWarning] = []
+    """What was asked for and not delivered as asked. Empty: everything was."""
+
+    _body: bytes | None = PrivateAttr(default=None)
+    _origin: Origin | None = PrivateAttr(default=None)
+    # Whether the server sent the records of the reasoning among those of the text.
+    _mixed: bool = PrivateAttr(default=False)
+
+    @property
+    def raw(self) -> dict[str, Any] | None:
+        """The server's whole JSON, parsed anew at each access; None for a reply that was put together."""
+        return None if self._body is None else _json.loads(self._body)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is still queued or in progress."""
+        return self.status in RUNNING
+
+    @property
+    def text(self) -> str:
+        """The text of all messages."""
+        return "".join(part.text for part in _parts(self.output, OutputText))
+
+    @property
+    def refusal(self) -> str | None:
+        """The text of all refusals."""
+        return "".join(part.refusal for part in _parts(self.output, Refusal)) or None
+
+    @property
+    def reasoning(self) -> str | None:
+        """The text of the reasoning, or of its summary, where the server shows one."""
+        return PARAGRAPH.join(item.text for item in self.output if isinstance(item, Reasoning) and item.text) or None
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The function calls."""
+        return tool_calls(self.output)
+
+    @property
+    def logprobs(self) -> LogprobsData | None:
+        """All token records by channel; None when none came back.
+
+        A reasoning whose records were among those of the text has a channel of its own here, in contrast to
+        ``to_chat()``, which leaves them where every chat server puts them.
+        """
+        return self._labeled(_records(self.output, mixed=False))
+
+    @property
+    def finish_reason(self) -> str | None:
+        """OpenAI's chat word for the end; None while there is no end."""
+        details = self.incomplete_details
+        if details is not None and details.reason is not None:
+            return _REASONS.get(details.reason, details.reason)
+        if self.status == "completed":
+            return "tool_calls" if any(isinstance(item, FunctionCall) for item in self.output) else "stop"
+        return None if self.is_running else self.status
+
+    @property
+    def delivery(self) -> DeliveryReport:
+        """What came back against what was asked, per channel, counted anew at each access."""
+        return self.to_chat().delivery
+
+    def to_chat(self) -> ChatResponse:
+        """The same as a chat answer, which is what ``client.chat(..., wire="openai-responses")`` gives."""
+        choice = Choice(
+            text=self.text,
+            refusal=self.refusal,
+            reasoning=self.reasoning,
+            tool_calls=self.tool_calls,
+            finish_reason=self.finish_reason,
+            logprobs=self._labeled(_records(self.output, mixed=self._mixed)),
+        )
+        response = ChatResponse(
+            id=self.id,
+            model=self.model,
+            provider=self.provider,
+            created=self.created,
+            choices=[choice],
+            usage=self.usage,
+            warnings=list(self.warnings),
+        )
+        if self._body is not None:
+            response = with_body(response, self._body)
+        if self._origin is None:
+            return response
+        asked = self._origin.asked
+        return with_asked(response, logprobs=bool(asked.logprobs), top_logprobs=asked.top_logprobs)
+
+    def _labeled(self, data: LogprobsData | None) -> LogprobsData | None:
+        origin = self._origin
+        return data if data is None or origin is None else data.with_distribution(origin.distribution, origin.source)
+
+    def __repr__(self) -> str:
+        text = self.text if len(self.text) <= 60 else self.text[:57] + "..."
+        return (
+            f"ResponsesReply({text!r}, id={self.id!r}, status={self.status!r}, model={self.model!r}, "
+            f"provider={self.provider!r}, items={len(self.output)}, logprobs={self.logprobs!r}, "
+            f"warnings={len(self.warnings)})"
+        )
+
+    __str__ = __repr__
+
+
+def with_memory(
+    reply: ResponsesReply, *, body: bytes | None = None, origin: Origin | None = None, mixed: bool = False
+) -> ResponsesReply:
+    """Remember where a new reply comes from; a slice of the body is alive anyway as long as token records are."""
+    # The one place that sets them.
+    reply._body = body  # noqa: SLF001 - see above  # pyright: ignore[reportPrivateUsage]
+    reply._origin = origin  # noqa: SLF001 - see above  # pyright: ignore[reportPrivateUsage]
+    reply._mixed = mixed  # noqa: SLF001 - see above  # pyright: ignore[reportPrivateUsage]
+    return reply
+
+
+# -- from items ------------------------------------------------------------------------------------------------------
+
+
+_PartT = TypeVar("_PartT", OutputText, Refusal)
+
+
+def _parts(output: Iterable[OutputItem], kind: type[_PartT]) -> Iterator[_PartT]:
+    return (part for item in output if isinstance(item, Message) for part in item.content if isinstance(part, kind))
+
+
+def tool_calls(output: Iterable[OutputItem]) -> list[ToolCall]:
+    """The function calls among items, in the form of a chat answer."""
+    calls = [item for item in output if isinstance(item, FunctionCall)]
+    return [
+        ToolCall(
+            id=call.call_id or call.id or f"call_{i}",
+            function=ChatFunction(name=call.name, arguments=call.arguments),
+        )
+        for i, call in enumerate(calls)
+    ]
+
+
+def _records(output: list[OutputItem], *, mixed: bool) -> LogprobsData | None:
+    """The records by channel; with ``mixed`` those of the reasoning come first among those of the text."""
+    content = _joined(part.logprobs for part in _parts(output, OutputText))
+    refusal = _joined(part.logprobs for part in _parts(output, Refusal))
+    reasoning = _joined(item.logprobs for item in output if isinstance(item, Reasoning))
+    if mixed:
+        content, reasoning = [*reasoning, *content], []
+    if not (content or refusal or reasoning):
+        return None
+    return LogprobsData(content or None, refusal=refusal or None, reasoning=reasoning or None)
+
+
+def _joined(lists: Iterable[list[TokenLogprob] | None]) -> list[TokenLogprob]:
+    return [record for part in lists for record in part or ()]
