@@ -73,6 +73,7 @@ ALLOWED: dict[str, set[str]] = {
     "testing": TYPES | {"testing", "http", "registry", "auth", "call", "client", "streams"},
     "probe": TYPES
     | {"probe", "call", "registry", "wire", "http", "retry", "auth", "local", "_config", "_address", "_drive"},
+    "trajectory": {"trajectory", "turn", "errors"},
     "conformance": TYPES | {"conformance", "probe", "registry", "http", "retry", "auth"},
 }
 """Part of the house -> parts it may import. Parts that are not listed stand on top and may import anything."""

@@ -1,0 +1,32 @@
+"""Comparing columns of ids. Slices are compared in C; no loop looks at single ids."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from array import array
+
+
+def count_shared(a: array[int], b: array[int], start: int = 0) -> int:
+    """How many ids at the start of ``a`` are those of ``b`` from ``start`` on."""
+    low, high = 0, min(len(a), len(b) - start)
+    if a[:high] == b[start : start + high]:
+        return high
+    # The answer is in [low, high), and each half that is compared is half as long as the one before.
+    while high - low > 1:
+        middle = (low + high) // 2
+        if a[low:middle] == b[start + low : start + middle]:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def find(ids: array[int], wanted: array[int]) -> int:
+    """Where ``wanted`` first is in ``ids``; -1 where it is not."""
+    held, piece = ids.tobytes(), wanted.tobytes()
+    at = held.find(piece)
+    while at > 0 and at % ids.itemsize:
+        at = held.find(piece, at + 1)
+    return at // ids.itemsize if at >= 0 else -1
