@@ -72,9 +72,9 @@ def test_c08_turns_accumulate_in_order_with_all_that_a_loss_over_several_turns_n
     )
     for i, token in enumerate(branch.ids):
         expected = -token / 1024 if masks[i] else math.nan
-        assert branch.logprobs[i] == expected or math.isnan(branch.logprobs[i]) and math.isnan(expected)
+        assert branch.logprobs[i] == expected or (math.isnan(branch.logprobs[i]) and math.isnan(expected))
         temperature = (1.0 if i < start else 0.7) if masks[i] else math.nan
-        assert branch.temperatures[i] == temperature or math.isnan(branch.temperatures[i]) and not masks[i]
+        assert branch.temperatures[i] == temperature or (math.isnan(branch.temperatures[i]) and not masks[i])
 
 
 def test_columns_are_buffers_of_the_documented_types() -> None:
