@@ -8,6 +8,11 @@ import socket
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says something of the machine, and nothing of the code.
+settings.register_profile("nxlog", deadline=None)
+settings.load_profile("nxlog")
 
 
 @pytest.fixture(params=["asyncio", "trio"])

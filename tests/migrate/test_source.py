@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from nxlog.migrate import Outcome, migrate_source, spellings
 from nxlog.migrate.source import _damage
 from nxlog.migrate.suggest import PROVIDERS
-from nxlog.parameter_adapter import _INCLUDE, _LEGACY_OPTIONS
+from nxlog.parameter_adapter import _LEGACY_OPTIONS
 from nxlog.registry import Registry
+from nxlog.request import INCLUDE_LOGPROBS
 from tests.migrate.test_cases import as_the_gate_says, plain
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ NEW = 'r = ChatRequest(model="m", messages=[], logprobs=True)\n'
 
 def test_the_spellings_are_those_of_the_gate() -> None:
     assert spellings.MEANINGS.keys() == _LEGACY_OPTIONS
-    assert spellings.INCLUDE == _INCLUDE
+    assert spellings.INCLUDE == INCLUDE_LOGPROBS
     assert spellings.ZERO_IS_NONE <= _LEGACY_OPTIONS
 
 

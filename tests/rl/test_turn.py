@@ -9,7 +9,7 @@ import pickle
 from array import array
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nxlog.distribution import Distribution, DistributionSource
@@ -109,7 +109,6 @@ def test_only_a_checked_turn_of_native_ids_is_trainable() -> None:
         assert turn.reason == reason
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats() | st.none()))
 def test_any_column_of_floats_survives(values: list[float | None]) -> None:
     column = array("d", [math.nan if value is None else value for value in values])
