@@ -19,6 +19,7 @@
     │   ├── AuthenticationError         401
     │   ├── PermissionDeniedError       403
     │   ├── NotFoundError               404
+    │   │   └── ResponseNotFoundError   no stored response has this id
     │   ├── RateLimitError              429
     │   └── ServerError                 5xx
     ├── ResponseError                   a response arrived that cannot be understood
@@ -182,6 +183,10 @@ class NotFoundError(StatusError):
     """404: the model, or the path under the base_url, does not exist."""
 
 
+class ResponseNotFoundError(NotFoundError):
+    """No stored response has this id: unknown, expired, never stored, or not an id; 404 or 400, as the server likes."""
+
+
 class RateLimitError(StatusError):
     """429: too many requests, or no quota left."""
 
@@ -189,7 +194,7 @@ class RateLimitError(StatusError):
 
 
 class ServerError(StatusError):
-    """5xx, or an error without a status inside a stream."""
+    """5xx, an error without a status inside a stream, or a server that believes its client has gone."""
 
     retryable = True
 

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from nxlog.errors import ServerError, StatusError, error_class
+from nxlog.errors import BadRequestError, ResponseNotFoundError, ServerError, StatusError, error_class
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,6 +121,28 @@ def classify_refusal(text: str) -> Refusal | None:
     return None
 
 
+# What the servers of the Responses API say, where the status alone would give the wrong class or no field is named.
+_MEANINGS: tuple[tuple[str, type[StatusError], str | None], ...] = (
+    (r"response with id .*not found|previous_response_not_found", ResponseNotFoundError, "response_id"),
+    (r"invalid '(?:previous_)?response_id'", ResponseNotFoundError, "response_id"),
+    (r"does not support 'previous_response_id'", BadRequestError, "previous_response_id"),
+    (r"cannot cancel a synchronous response", BadRequestError, "response_id"),
+    (r"does not support the background mode|background can only be used when", BadRequestError, "background"),
+    (r"only 'auto' tool_choice is supported", BadRequestError, "tool_choice"),
+    (r"tool use is not supported in responses api|mcp tool server is not supported", BadRequestError, "tools"),
+    (r"streaming is not supported for responses api", BadRequestError, "stream"),
+    (r"^client disconnected\W*$", ServerError, None),  # somebody between has hung up on it
+)
+
+
+def _meaning(found: ErrorBody) -> tuple[type[StatusError] | None, str | None]:
+    """The class of an error and the field it is about, where its words say more than its status."""
+    for pattern, cls, param in _MEANINGS:
+        if any(text and re.search(pattern, text, re.IGNORECASE) for text in (found.message, found.code)):
+            return cls, found.param or param
+    return None, found.param
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
     """What the error bodies of all servers have in common."""
@@ -195,11 +217,12 @@ def status_error(
     headers = headers or {}
     message = _one_line(found.message) or {401: "the key is missing or wrong", 404: "not found"}.get(status)
     message = message or (text if text.strip() not in _SAYS_NOTHING else "no message")
-    return error_class(status)(
+    cls, param = _meaning(found)
+    return (cls or error_class(status))(
         f"HTTP {status}: {_one_line(message)}",
         status_code=status,
         code=found.code or headers.get(_AMAZON_CODE, "").partition(":")[0] or None,
-        param=found.param,
+        param=param,
         request_id=next((headers[name] for name in REQUEST_ID_HEADERS if name in headers), None),
         retry_after=retry_after,
         body=text,
@@ -213,12 +236,13 @@ def event_error(value: object, text: str, *, statuses: Mapping[str, int] | None 
     """
     found = parse_error(value)
     status = found.status or (statuses or {}).get(found.code or "")
-    cls = ServerError if status is None else error_class(status)
+    cls, param = _meaning(found)
+    cls = cls or (ServerError if status is None else error_class(status))
     return cls(
         f"the server reported an error inside its reply: {_one_line(found.message) or 'no message'}",
         status_code=status,
         code=found.code,
-        param=found.param,
+        param=param,
         body=text,
     )
 
