@@ -95,7 +95,7 @@ class Tree:
             verdict = PrefixVerdict.EXTEND if added and step is not None else PrefixVerdict.CLEAN
             return PrefixCheck(verdict=verdict, position=place.position, added=added), place
         dropped = self._end_of_branch(left) - place.position
-        in_last_output = not ends and left.output_start <= place.position and self.is_end(left)
+        in_last_output = left is step and left.output_start <= place.position and self.is_end(left)
         realigned = in_last_output and bool(added) and dropped <= realign_limit
         before = prompt[max(0, place.position - _LEAD) : place.position]
         expected = left.ids(place.position, place.position + _SHOWN)

@@ -1,0 +1,1 @@
+"""Trajectories for trainers and as files."""
