@@ -1,4 +1,4 @@
-"""The two loops between a call's generator and the transport: one waits, one awaits."""
+"""The two loops between a flow and what it asks for, such as HTTP requests: one waits, one awaits."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import anyio
 
 from nxlog.errors import NxlogError
-from nxlog.exchange import HttpRequest, Pause
+from nxlog.exchange import Pause, Sleep
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
-    from nxlog.exchange import HttpResponse
-
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
 R = TypeVar("R")
 
 
 def drive(
-    flow: Generator[HttpRequest | Pause, HttpResponse | None, R],
-    send: Callable[[HttpRequest], HttpResponse],
+    flow: Generator[Asked | Pause | Sleep, Answer | None, R],
+    send: Callable[[Asked], Answer],
     *,
     deadline: float | None = None,
 ) -> R:
@@ -30,6 +30,10 @@ def drive(
         while True:
             if isinstance(step, Pause):
                 step.event.wait(_remaining(deadline))
+                step = flow.send(None)
+                continue
+            if isinstance(step, Sleep):
+                time.sleep(_at_most(step.seconds, deadline))
                 step = flow.send(None)
                 continue
             try:
@@ -45,8 +49,8 @@ def drive(
 
 
 async def adrive(
-    flow: Generator[HttpRequest | Pause, HttpResponse | None, R],
-    send: Callable[[HttpRequest], Awaitable[HttpResponse]],
+    flow: Generator[Asked | Pause | Sleep, Answer | None, R],
+    send: Callable[[Asked], Awaitable[Answer]],
     *,
     deadline: float | None = None,
 ) -> R:
@@ -57,6 +61,10 @@ async def adrive(
             if isinstance(step, Pause):
                 with anyio.move_on_after(_remaining(deadline)):
                     await step.event.wait()
+                step = flow.send(None)
+                continue
+            if isinstance(step, Sleep):
+                await anyio.sleep(_at_most(step.seconds, deadline))
                 step = flow.send(None)
                 continue
             try:
@@ -73,3 +81,8 @@ async def adrive(
 
 def _remaining(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+def _at_most(seconds: float, deadline: float | None) -> float:
+    remaining = _remaining(deadline)
+    return seconds if remaining is None else min(seconds, remaining)

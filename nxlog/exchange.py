@@ -70,3 +70,10 @@ class Pause:
 
     event: Any
     """``threading.Event`` or ``anyio.Event``, as the client waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Nothing to send for a while: what is waited for is at the server."""
+
+    seconds: float

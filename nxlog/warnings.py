@@ -65,6 +65,10 @@ class WarningCode(enum.StrEnum):
     POSITIVE = "positive"
     DEGENERATE = "degenerate"
     MISALIGNED = "misaligned"
+    # of responses that a server stores
+    NOT_STORED = "not_stored"
+    HISTORY_REWRITTEN = "history_rewritten"
+    STALLED = "stalled"
 
 
 class ParameterWarning(BaseModel):
