@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from nxlog._json import BROKEN
+from nxlog._json import BROKEN, EMPTY
 from nxlog._records import MASKED_AT
 from nxlog.alignment import AlignmentKind, spells
 from nxlog.delivery_report import alignment_of, counted, records_of, texts
@@ -148,6 +148,8 @@ def _fewer_records(records: list[TokenLogprob], response: ChatResponse) -> Itera
 
 
 def _alternatives(records: list[TokenLogprob], sent: ChatRequest) -> Iterator[ParameterWarning]:
+    if not sent.top_logprobs and all(token.raw_top_logprobs == EMPTY for token in records):
+        return  # as nearly always where none were asked for
     counts: list[int] = []
     masked = 0
     for token in records:

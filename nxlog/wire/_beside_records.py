@@ -6,10 +6,10 @@ vLLM and SGLang have the ids in a list of their own (``return_token_ids``), SGLa
 
 from __future__ import annotations
 
-from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from nxlog._json import EMPTY, NULL
 from nxlog.wire._lenient import decode_leniently
@@ -38,7 +38,16 @@ def completed(
     told = [] if bytes(meta_info)[:1] != b"{" else _told(records, meta_info)
     if told:
         return _filled(records, [record.token_id for record in told], [record.raw_top_logprobs for record in told])
-    return _filled(records, ids, repeat(EMPTY)) if ids and len(ids) == len(records) else records
+    if ids and len(ids) == len(records):
+        _number(records, ids)
+    return records
+
+
+def _number(records: Iterable[TokenLogprob], ids: Iterable[int]) -> None:
+    # In place, because nobody has seen the records yet and there are thousands of them.
+    for record, token_id in zip(records, ids, strict=True):
+        if record.raw_token_id is None and record.token_id is None:
+            force_setattr(record, "raw_token_id", token_id)
 
 
 def _told(records: Sequence[TokenLogprob], meta_info: Raw) -> list[TokenLogprob]:
