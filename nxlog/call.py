@@ -332,6 +332,7 @@ class StreamReader:
     def close(self) -> Iterator[StreamChunk]:
         """The chunks still waiting at the end of the bytes; then the response is whole."""
         yield from self._taken(self._decoder.close())
+        self.call.warnings += self._decoder.warnings
         self._response = self.call.complete(self._accumulator.response())
 
     def _taken(self, chunks: Iterator[StreamChunk]) -> Iterator[StreamChunk]:

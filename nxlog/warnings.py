@@ -65,6 +65,10 @@ class WarningCode(enum.StrEnum):
     POSITIVE = "positive"
     DEGENERATE = "degenerate"
     MISALIGNED = "misaligned"
+    # found in the events of a stream
+    EVENTS_LOST = "events_lost"
+    EVENTS_REPEATED = "events_repeated"
+    CONTRADICTED = "contradicted"
     # of responses that a server stores
     NOT_STORED = "not_stored"
     HISTORY_REWRITTEN = "history_rewritten"

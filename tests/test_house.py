@@ -132,7 +132,7 @@ def test_types_of_the_responses_api_are_types() -> None:
         assert own <= RESPONSES_TYPES
         assert {n.split(".")[1] for n in known} <= TYPES | {"responses"}
     for path in (PACKAGE / "wire").glob("*.py"):
-        known = {n for n in imports_of(path) if n.startswith("nxlog.responses")}
+        known = {n for n in imports_of(path) if n.startswith("nxlog.responses.")}
         assert {n.split(".")[2] for n in known} <= RESPONSES_TYPES
 
 

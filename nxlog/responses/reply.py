@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
@@ -21,6 +21,7 @@ from nxlog.responses.items import (
     Reasoning,
     Refusal,
 )
+from nxlog.spans import ChannelText, align
 from nxlog.warnings import ParameterWarning
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from nxlog.delivery_report import DeliveryReport
     from nxlog.logprobs import TokenLogprob
+    from nxlog.spans import TokenSpan
 
 RUNNING = frozenset({"queued", "in_progress"})
 """The statuses of a response that is not at its end."""
@@ -48,7 +50,7 @@ class IncompleteDetails(_Open):
 class ReplyError(_Open):
     """Why a response failed."""
 
-    code: Text | None = None
+    code: Text | int | None = None
     message: Text = ""
 
 
@@ -141,7 +143,7 @@ class ResponsesReply(BaseModel):
         A reasoning whose records were among those of the text has a channel of its own here, in contrast to
         ``to_chat()``, which leaves them where every chat server puts them.
         """
-        return self._labeled(_records(self.output, mixed=False))
+        return self._labeled(_records(self.output))
 
     @property
     def finish_reason(self) -> str | None:
@@ -166,7 +168,7 @@ class ResponsesReply(BaseModel):
             reasoning=self.reasoning,
             tool_calls=self.tool_calls,
             finish_reason=self.finish_reason,
-            logprobs=self._labeled(_records(self.output, mixed=self._mixed)),
+            logprobs=self._labeled(_records(rejoined(self).output)),
         )
         response = ChatResponse(
             id=self.id,
@@ -199,19 +201,94 @@ class ResponsesReply(BaseModel):
     __str__ = __repr__
 
 
-def with_memory(
-    reply: ResponsesReply, *, body: bytes | None = None, origin: Origin | None = None, mixed: bool = False
-) -> ResponsesReply:
+def with_memory(reply: ResponsesReply, *, body: bytes | None = None, origin: Origin | None = None) -> ResponsesReply:
     """Remember where a new reply comes from; a slice of the body is alive anyway as long as token records are."""
     # The one place that sets them.
-    reply._body = body  # noqa: SLF001 - see above  # pyright: ignore[reportPrivateUsage]
-    reply._origin = origin  # noqa: SLF001 - see above  # pyright: ignore[reportPrivateUsage]
-    reply._mixed = mixed  # noqa: SLF001 - see above  # pyright: ignore[reportPrivateUsage]
+    if body is not None:
+        reply._body = body  # noqa: SLF001 - see above  # pyright: ignore[reportPrivateUsage]
+    if origin is not None:
+        reply._origin = origin  # noqa: SLF001 - see above  # pyright: ignore[reportPrivateUsage]
     return reply
 
 
-# -- from items ------------------------------------------------------------------------------------------------------
+def origin_of(reply: ResponsesReply) -> Origin | None:
+    """What a reply was asked for with; None for one that was made by hand or read from a file."""
+    return reply._origin  # noqa: SLF001 - as above  # pyright: ignore[reportPrivateUsage]
 
+
+def with_output(reply: ResponsesReply, output: list[OutputItem], *, mixed: bool = False) -> ResponsesReply:
+    """The same with other items."""
+    copied = reply.model_copy(update={"output": output})
+    copied._mixed = mixed  # noqa: SLF001 - as above  # pyright: ignore[reportPrivateUsage]
+    return copied
+
+
+# -- records of the reasoning among those of the text ----------------------------------------------------------------
+
+
+def texts_of(output: list[OutputItem]) -> list[tuple[int, int, OutputText]]:
+    """The parts of text with their places: item and part."""
+    return [
+        (i, j, part)
+        for i, item in enumerate(output)
+        if isinstance(item, Message)
+        for j, part in enumerate(item.content)
+        if isinstance(part, OutputText)
+    ]
+
+
+def with_text(output: list[OutputItem], item: int, part: int, changed: OutputText) -> list[OutputItem]:
+    """The items with another part of text in that place."""
+    message = cast("Message", output[item])
+    content = [changed if j == part else other for j, other in enumerate(message.content)]
+    return [*output[:item], message.model_copy(update={"content": content}), *output[item + 1 :]]
+
+
+def separated(reply: ResponsesReply) -> ResponsesReply:
+    """The reply with the records of the reasoning moved to it, where they are among those of the text.
+
+    vLLM has all tokens in the records of the text. They are taken apart only where it can be proven which are which:
+    the tokens of the reasoning, then nothing but marks, then those of the text.
+    """
+    thoughts = [(i, item) for i, item in enumerate(reply.output) if isinstance(item, Reasoning) and item.text]
+    held = [place for place in texts_of(reply.output) if place[2].logprobs]
+    if len(thoughts) != 1 or len(held) != 1 or thoughts[0][1].logprobs:
+        return reply
+    (at, thought), (item, part, text) = thoughts[0], held[0]
+    records = text.logprobs or []
+    border = _border(align(records, [ChannelText("reasoning", thought.text), ChannelText("content", text.text)]))
+    if border is None:
+        return reply
+    output = with_text(reply.output, item, part, text.model_copy(update={"logprobs": records[border:]}))
+    output[at] = thought.model_copy(update={"logprobs": records[:border]})
+    return with_output(reply, output, mixed=True)
+
+
+def _border(spans: list[TokenSpan]) -> int | None:
+    """The first token behind the reasoning and its marks; None where that cannot be proven."""
+    channels = [span.channel for span in spans]
+    if "reasoning" not in channels:
+        return None
+    first = channels.index("content") if "content" in channels else len(channels)
+    if "unaligned" in channels[:first] or "reasoning" in channels[first:]:
+        return None
+    return spans[first].tokens.start if first < len(spans) else spans[-1].tokens.stop
+
+
+def rejoined(reply: ResponsesReply) -> ResponsesReply:
+    """The reply as its server sent it: with the records of the reasoning before those of the text."""
+    if not reply._mixed:  # noqa: SLF001 - as above  # pyright: ignore[reportPrivateUsage]
+        return reply
+    thoughts = [(i, item) for i, item in enumerate(reply.output) if isinstance(item, Reasoning) and item.logprobs]
+    at, thought = thoughts[0]
+    item, part, text = next(place for place in texts_of(reply.output) if place[2].logprobs is not None)
+    together = [*(thought.logprobs or ()), *(text.logprobs or ())]
+    output = with_text(reply.output, item, part, text.model_copy(update={"logprobs": together}))
+    output[at] = thought.model_copy(update={"logprobs": None})
+    return with_output(reply, output)
+
+
+# -- from items ------------------------------------------------------------------------------------------------------
 
 _PartT = TypeVar("_PartT", OutputText, Refusal)
 
@@ -232,13 +309,11 @@ def tool_calls(output: Iterable[OutputItem]) -> list[ToolCall]:
     ]
 
 
-def _records(output: list[OutputItem], *, mixed: bool) -> LogprobsData | None:
-    """The records by channel; with ``mixed`` those of the reasoning come first among those of the text."""
+def _records(output: list[OutputItem]) -> LogprobsData | None:
+    """The records by channel."""
     content = _joined(part.logprobs for part in _parts(output, OutputText))
     refusal = _joined(part.logprobs for part in _parts(output, Refusal))
     reasoning = _joined(item.logprobs for item in output if isinstance(item, Reasoning))
-    if mixed:
-        content, reasoning = [*reasoning, *content], []
     if not (content or refusal or reasoning):
         return None
     return LogprobsData(content or None, refusal=refusal or None, reasoning=reasoning or None)

@@ -51,6 +51,11 @@ def close(given: Sequence[TokenLogprob], closing: Sequence[TokenLogprob]) -> Clo
     return Closing(trailing, whole)
 
 
+def is_about(given: Sequence[TokenLogprob], closing: Sequence[TokenLogprob]) -> bool:
+    """Whether the closing list holds every record of the chunks, in their order."""
+    return _match(given, closing) is not None
+
+
 def _match(given: Sequence[TokenLogprob], closing: Sequence[TokenLogprob]) -> list[TokenLogprob | None] | None:
     """For each record of the closing list the one of the chunks that it repeats."""
     matched: list[TokenLogprob | None] = []

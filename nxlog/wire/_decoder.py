@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from nxlog.response import StreamChunk
+    from nxlog.warnings import ParameterWarning
 
 _P = TypeVar("_P")
 _P_co = TypeVar("_P_co", covariant=True)
@@ -45,6 +46,11 @@ class PayloadDecoder(ABC, Generic[_P]):
     def _whole(self) -> bool:
         """Whether everything that belongs to the answer has come."""
         return self._done
+
+    @property
+    def warnings(self) -> list[ParameterWarning]:
+        """What was wrong with the stream; most wires have nothing by which to tell."""
+        return []
 
     def feed(self, data: bytes) -> Iterator[StreamChunk]:
         """The chunks that these bytes complete."""

@@ -1,26 +1,33 @@
-"""What nxlog reads of an ``openai-responses`` reply or event; the rest stays reachable through ``ChatResponse.raw``."""
+"""The response object of ``openai-responses``: the whole reply, and in the first and the last events of a stream."""
 
 from __future__ import annotations
 
-import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from msgspec import Raw, Struct
 
-from nxlog._json import EMPTY, NULL, loads, well_formed
-from nxlog._records import decode_tokens
-from nxlog.logprobs import LogprobsData
-from nxlog.request import FunctionCall, ToolCall
-from nxlog.response import Choice, Usage
+from nxlog._json import NULL, json_safe, loads, loads_anything
+from nxlog.response import Usage
+from nxlog.responses.reply import (
+    IncompleteDetails,
+    RawMessage,
+    ReplyError,
+    ResponsesReply,
+    separated,
+    texts_of,
+    with_memory,
+    with_text,
+)
+from nxlog.wire._beside_records import completed
 from nxlog.wire._lenient import decode_leniently
+from nxlog.wire._openai_responses_items import fields_of, item_of, list_of, text_of
+from nxlog.wire.base import not_the_shape
 from nxlog.wire.errors import event_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from nxlog._records import TokenLogprob
+    from nxlog.responses.items import OutputItem
 
 NAME = "openai-responses"
 
@@ -32,31 +39,6 @@ _ERROR_STATUS = {
     "rate_limit_exceeded": 429,
     "server_error": 500,
 }
-_INCOMPLETE = {"max_output_tokens": "length", "max_tokens": "length", "content_filter": "content_filter"}
-_NO_RECORDS = (NULL, EMPTY, Raw(b"{}"))
-PARAGRAPH = "\n\n"
-"""Between the parts of a reasoning, each of which is a text of its own, often with a heading."""
-
-
-class Part(Struct, gc=False):
-    """A part of a message, or of a reasoning item's content or summary."""
-
-    type: str = ""
-    text: str | None = None
-    refusal: str | None = None
-    logprobs: Raw = NULL
-
-
-class Item(Struct, gc=False):
-    """One item of ``output``: a message, a reasoning, a function call, or what nxlog has no place for."""
-
-    type: str = ""
-    id: str | None = None
-    content: str | list[Part] | None = None
-    summary: list[Part] | None = None
-    call_id: str | None = None
-    name: str | None = None
-    arguments: str | dict[str, Any] | None = None
 
 
 class _InputDetails(Struct, gc=False):
@@ -80,189 +62,99 @@ class _Incomplete(Struct, gc=False):
 
 
 class Reply(Struct, gc=False):
-    """The response object: the whole reply, and inside the first and the last events of a stream."""
+    """What is read of a response object; the rest stays reachable through ``raw``."""
 
     id: str | None = None
     model: str | None = None
     created_at: float | None = None
     status: str | None = None
     incomplete_details: _Incomplete | None = None
-    output: list[Item] | None = None
+    output: Raw = NULL
     usage: _Usage | None = None
     error: Raw = NULL
+    previous_response_id: str | None = None
+    background: bool | None = None
+    store: bool | None = None
+    input_messages: Raw = NULL
+    output_messages: Raw = NULL
 
 
-class Event(Struct, gc=False):
-    """One event of a stream; which fields it has depends on its type."""
-
-    type: str = ""
-    response: Reply | None = None
-    item: Item | None = None
-    item_id: str | None = None
-    output_index: int | None = None
-    content_index: int | None = None
-    summary_index: int | None = None
-    delta: str | None = None
-    logprobs: Raw = NULL
-    error: Raw = NULL
+_decoder = msgspec.json.Decoder(Reply)
 
 
-_reply_decoder = msgspec.json.Decoder(Reply)
-_event_decoder = msgspec.json.Decoder(Event)
-
-
-def decode_reply(data: bytes) -> Reply:
-    """The response object of a whole reply.
+def read_reply(data: bytes) -> Reply:
+    """The response object, undecoded but for what is short.
 
     Raises:
         DecodeError: not a JSON object.
     """
-    return decode_leniently(data, _reply_decoder, wire=NAME)
+    return decode_leniently(data, _decoder, wire=NAME)
 
 
-def decode_event(data: bytes) -> Event:
-    """One event.
-
-    Raises:
-        DecodeError: not a JSON object.
-    """
-    return decode_leniently(data, _event_decoder, wire=NAME)
-
-
-# -- errors ----------------------------------------------------------------------------------------------------------
-
-
-def is_error(error: Raw) -> bool:
-    """Whether the value of an ``error`` key says that there is one; null, ``{}`` and ``""`` do not."""
-    return error != NULL and bool(loads(error))
-
-
-def raise_failure(reply: Reply, data: bytes) -> None:
-    """Raise what the response object says went wrong, if it says so.
-
-    Raises:
-        StatusError: it has an error, or its status is ``failed``.
-    """
-    if is_error(reply.error):
-        raise_error({"error": loads(reply.error)}, data)
-    if reply.status == "failed":
-        raise_error({"message": "its status is 'failed', and it does not say why"}, data)
+def reply_of(found: Reply, data: bytes) -> ResponsesReply:
+    """The same in nxlog's types, whatever its status."""
+    details, ids = found.incomplete_details, _messages(found.output_messages)
+    reply = ResponsesReply(
+        id=found.id,
+        model=found.model or "",
+        created=_created(found.created_at),
+        status=found.status,
+        output=_with_ids([item_of(item) for item in list_of(found.output) or ()], ids),
+        usage=_usage(found.usage),
+        incomplete_details=None if details is None else IncompleteDetails(reason=details.reason),
+        error=_error(found.error),
+        previous_response_id=found.previous_response_id,
+        background=found.background,
+        store=found.store,
+        input_messages=_messages(found.input_messages),
+        output_messages=ids,
+    )
+    return separated(with_memory(reply, body=data))
 
 
-def raise_flat_error(data: bytes) -> None:
-    """Raise the flat form of SGLang and Mistral, ``{"object": "error", "message": ..., "code": ...}``, if it is one.
+def decode_reply(data: bytes) -> ResponsesReply:
+    """The response that a body is.
 
     Raises:
-        StatusError: it is one.
+        StatusError: the body is an error object.
+        DecodeError: not JSON, or no response.
     """
-    value = loads(data)
-    if "message" in value and (value.get("object") == "error" or "code" in value):
-        raise_error(value, data)
+    found = read_reply(data)
+    reply = reply_of(found, data)
+    if list_of(found.output) is None and not is_failed(reply):
+        raise_flat_error(data)
+        raise not_the_shape(NAME, data, "it has no output")
+    return reply
 
 
-def raise_error(value: object, data: bytes) -> None:
-    """Raise the error that an error object of any shape describes.
-
-    Raises:
-        StatusError: always.
-    """
-    raise event_error(value, data.decode("utf-8", "replace"), statuses=_ERROR_STATUS)
+def _messages(raw: Raw) -> list[RawMessage] | None:
+    found = list_of(raw)
+    return None if found is None else [_message(fields_of(item)) for item in found]
 
 
-# -- from what was read to nxlog's types -----------------------------------------------------------------------------
-
-
-def choice_of(reply: Reply) -> Choice:
-    """All that the output says; the wire has no second choice."""
-    calls = calls_of(reply)
-    records = records_of(reply)
-    return Choice(
-        text=text_of(reply),
-        refusal=refusal_of(reply) or None,
-        reasoning=reasoning_of(reply) or None,
-        tool_calls=[_tool_call(i, item) for i, item in enumerate(calls)],
-        finish_reason=finish_reason(reply, has_calls=bool(calls)),
-        logprobs=LogprobsData(records) if records else None,
+def _message(fields: dict[str, Raw]) -> RawMessage:
+    tokens = loads_anything(fields.get("tokens", NULL))
+    ids = cast("list[object]", tokens) if isinstance(tokens, list) else []
+    return RawMessage(
+        type=text_of(fields.get("type", NULL)) or "",
+        message=loads_anything(fields.get("message", NULL)),
+        tokens=[item for item in ids if isinstance(item, int) and not isinstance(item, bool)],
     )
 
 
-def text_of(reply: Reply) -> str:
-    """The text of all messages."""
-    return "".join(part.text or "" for part in _text_parts(reply))
+def _error(raw: Raw) -> ReplyError | None:
+    value = loads_anything(raw)
+    if not value:
+        return None  # null, {} and "" say that there is none
+    if not isinstance(value, dict):
+        return ReplyError(message=str(value))
+    given = cast("dict[str, Any]", json_safe(value))
+    code, message = given.get("code"), given.get("message")
+    known = {"code": code if isinstance(code, str | int) else None, "message": message or given}
+    return ReplyError.model_validate({**given, **known, "message": str(known["message"])})
 
 
-def records_of(reply: Reply) -> list[TokenLogprob]:
-    """The token records of all messages, in the order of their text."""
-    return [record for part in _text_parts(reply) for record in records(part.logprobs)]
-
-
-def refusal_of(reply: Reply) -> str:
-    """The text of all refusals."""
-    return "".join(part.refusal or "" for part in _message_parts(reply) if part.type == "refusal")
-
-
-def reasoning_of(reply: Reply) -> str:
-    """The text of the reasoning, or of its summary, where the server shows one."""
-    items = [item for item in reply.output or () if item.type == "reasoning"]
-    parts = [part for item in items for part in [*(item.summary or ()), *_parts(item)]]
-    return PARAGRAPH.join(part.text for part in parts if part.text)
-
-
-def calls_of(reply: Reply) -> list[Item]:
-    """The function calls."""
-    return [item for item in reply.output or () if item.type == "function_call"]
-
-
-def records(raw: Raw) -> list[TokenLogprob]:
-    """The records of a ``logprobs`` key: a list here, not an object of channels."""
-    return [] if raw in _NO_RECORDS else decode_tokens(raw)
-
-
-def _text_parts(reply: Reply) -> Iterator[Part]:
-    return (part for part in _message_parts(reply) if part.type in {"output_text", "text"})
-
-
-def _message_parts(reply: Reply) -> Iterator[Part]:
-    return (part for item in reply.output or () if item.type == "message" for part in _parts(item))
-
-
-def _parts(item: Item) -> list[Part]:
-    content = item.content
-    return [Part("output_text", content)] if isinstance(content, str) else content or []
-
-
-def call_id(item: Item) -> str | None:
-    """The id that the result of a call refers to."""
-    return item.call_id or item.id
-
-
-def arguments(item: Item) -> str:
-    """The arguments of a call as JSON text; some servers send the object."""
-    value = item.arguments
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value or ""
-
-
-def _tool_call(position: int, item: Item) -> ToolCall:
-    return ToolCall(
-        id=well_formed(call_id(item) or f"call_{position}"),
-        function=FunctionCall(name=well_formed(item.name or ""), arguments=well_formed(arguments(item))),
-    )
-
-
-def finish_reason(reply: Reply, *, has_calls: bool) -> str | None:
-    """OpenAI's chat word for the end; None while there is no end (a response in the background)."""
-    details = reply.incomplete_details
-    reason = None if details is None else details.reason
-    if reason is not None:
-        return _INCOMPLETE.get(reason, reason)
-    if reply.status == "completed":
-        return "tool_calls" if has_calls else "stop"
-    return None if reply.status in {"queued", "in_progress"} else reply.status
-
-
-def usage_of(reply: Reply) -> Usage | None:
-    """The counts."""
-    usage = reply.usage
+def _usage(usage: _Usage | None) -> Usage | None:
     if usage is None:
         return None
     prompt, generated = usage.input_tokens_details, usage.output_tokens_details
@@ -275,7 +167,59 @@ def usage_of(reply: Reply) -> Usage | None:
     )
 
 
-def created_of(reply: Reply) -> int | None:
-    """When the response was made; some servers send a fraction of a second with it."""
-    at = reply.created_at
+def _created(at: float | None) -> int | None:
+    # Some servers send a fraction of a second with it.
     return None if at is None or not math.isfinite(at) else int(at)
+
+
+# -- records that say more together ----------------------------------------------------------------------------------
+
+
+def _with_ids(output: list[OutputItem], messages: list[RawMessage] | None) -> list[OutputItem]:
+    """The records with the ids that vLLM has beside them, where there is one for each."""
+    ids = [token for message in messages or () for token in message.tokens]
+    held = [place for place in texts_of(output) if place[2].logprobs]
+    if len(held) != 1 or not ids:
+        return output
+    item, part, text = held[0]
+    return with_text(output, item, part, text.model_copy(update={"logprobs": completed(text.logprobs, ids, NULL)}))
+
+
+# -- errors ----------------------------------------------------------------------------------------------------------
+
+
+def is_failed(reply: ResponsesReply) -> bool:
+    """Whether the response says that it went wrong."""
+    return reply.error is not None or reply.status == "failed"
+
+
+def raise_failure(reply: ResponsesReply, data: bytes) -> None:
+    """Raise what the response says went wrong, if it says so.
+
+    Raises:
+        StatusError: it has an error, or its status is ``failed``.
+    """
+    if reply.error is not None:
+        raise_error({"error": reply.error.model_dump()}, data)
+    if reply.status == "failed":
+        raise_error({"message": "its status is 'failed', and it does not say why"}, data)
+
+
+def raise_flat_error(data: bytes) -> None:
+    """Raise the flat form of SGLang and Mistral, ``{"object": "error", "message": ..., "code": ...}``, if it is one.
+
+    Raises:
+        StatusError: it is one.
+    """
+    value: dict[str, Any] = loads(data)
+    if "message" in value and (value.get("object") == "error" or "code" in value):
+        raise_error(value, data)
+
+
+def raise_error(value: object, data: bytes) -> None:
+    """Raise the error that an error object of any shape describes.
+
+    Raises:
+        StatusError: always.
+    """
+    raise event_error(value, data.decode("utf-8", "replace"), statuses=_ERROR_STATUS)

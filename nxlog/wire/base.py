@@ -15,10 +15,16 @@ if TYPE_CHECKING:
 
     from nxlog.request import ChatRequest
     from nxlog.response import ChatResponse, StreamChunk
+    from nxlog.warnings import ParameterWarning
 
 
 class StreamDecoder(Protocol):
     """Turns the bytes of a streamed reply, cut anywhere, into chunks."""
+
+    @property
+    def warnings(self) -> list[ParameterWarning]:
+        """What was wrong with the stream so far: events that were lost, or contradict each other."""
+        ...
 
     def feed(self, data: bytes) -> Iterator[StreamChunk]:
         """The chunks that these bytes complete; errors are raised after the chunks that came before them.

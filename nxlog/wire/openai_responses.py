@@ -8,22 +8,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nxlog._json import loads
-from nxlog.logprobs import LogprobsData, StreamLogprobsDelta
-from nxlog.response import ChatResponse, StreamChunk, ToolCallDelta, with_body
-from nxlog.wire import _openai_responses_reply as replies
+from nxlog.logprobs import Channel, LogprobsData, StreamLogprobsDelta
+from nxlog.response import ChatResponse, StreamChunk, ToolCallDelta
+from nxlog.responses.events import ArgumentsDelta, ItemEvent, ReasoningDelta, RefusalDelta, ResponseEvent, TextDelta
+from nxlog.responses.items import PARAGRAPH, FunctionCall
 from nxlog.wire import _openai_responses_request as requests
-from nxlog.wire._closing import close
 from nxlog.wire._decoder import PayloadDecoder
-from nxlog.wire._openai_responses_reply import NAME, PARAGRAPH, Event, Item, Reply, decode_event, decode_reply
-from nxlog.wire.base import encode_body, not_the_shape, spelled
+from nxlog.wire._openai_responses_events import ENDS, decode_event
+from nxlog.wire._openai_responses_merge import Merger
+from nxlog.wire._openai_responses_reply import NAME, decode_reply, raise_failure
+from nxlog.wire.base import encode_body, spelled
 from nxlog.wire.sse import EventSplitter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nxlog._records import TokenLogprob
     from nxlog.request import ChatRequest
+    from nxlog.responses.events import Event
+    from nxlog.responses.reply import ResponsesReply
+    from nxlog.warnings import ParameterWarning
     from nxlog.wire.base import StreamDecoder
 
 _PLAIN_FIELDS = {
@@ -67,20 +71,8 @@ class OpenAIResponses:
     def decode(self, body: bytes) -> ChatResponse:
         """The reply. Items that are neither message, reasoning nor function call stay reachable through ``raw``."""
         reply = decode_reply(body)
-        replies.raise_failure(reply, body)
-        if reply.output is None:
-            replies.raise_flat_error(body)
-            raise not_the_shape(self.name, body, "it has no output")
-        return with_body(
-            ChatResponse(
-                id=reply.id,
-                model=reply.model or "",
-                created=replies.created_of(reply),
-                choices=[replies.choice_of(reply)],
-                usage=replies.usage_of(reply),
-            ),
-            body,
-        )
+        raise_failure(reply, body)
+        return reply.to_chat()
 
     def stream_decoder(self) -> StreamDecoder:
         """A decoder for one streamed reply."""
@@ -89,24 +81,7 @@ class OpenAIResponses:
 
 # -- streams ---------------------------------------------------------------------------------------------------------
 
-# Only deltas are taken. The events output_text.done, content_part.done and output_item.done, and the response object
-# in the last event, repeat the same text and the same records, on some servers rounded and on some more complete; the
-# last event settles what the deltas left out.
-_DELTAS = {
-    "response.output_text.delta": "text",
-    "response.refusal.delta": "refusal",
-    "response.reasoning_text.delta": "reasoning",
-    "response.reasoning_summary_text.delta": "reasoning",
-    "response.reasoning.delta": "reasoning",
-    "response.function_call_arguments.delta": "call",
-}
-_ENDS = {
-    "response.completed": "completed",
-    "response.done": "completed",
-    "response.incomplete": "incomplete",
-    "response.cancelled": "cancelled",
-    "response.failed": "failed",
-}
+# Only deltas make chunks. What repeats them is merged beside, and what the deltas left out comes with the last chunks.
 
 
 class _Call:
@@ -119,20 +94,20 @@ class _Call:
         self.named = False
         self.arguments: list[str] = []
 
-    def settle(self, item: Item) -> Iterator[ToolCallDelta]:
+    def settle(self, item: FunctionCall) -> Iterator[ToolCallDelta]:
         """What the item knows and the deltas have not said."""
-        name, rest = item.name, _rest(self.arguments, replies.arguments(item))
+        name, rest = item.name, _rest(self.arguments, item.arguments)
         if name and not self.named:
             self.named = True
-            yield ToolCallDelta(index=self.index, id=replies.call_id(item), name=name, arguments=rest)
+            yield ToolCallDelta(index=self.index, id=item.call_id or item.id, name=name, arguments=rest)
         elif rest:
             yield ToolCallDelta(index=self.index, arguments=rest)
         self.arguments.append(rest)
 
 
-def _rest(given: list[str], whole: str) -> str:
+def _rest(given: list[str], whole: str | None) -> str:
     """What a closing text has after the pieces that came before; nothing when it is another text."""
-    before = "".join(given)
+    before, whole = "".join(given), whole or ""
     return whole[len(before) :] if whole.startswith(before) else ""
 
 
@@ -141,14 +116,20 @@ class _Decoder(PayloadDecoder[bytes]):
 
     def __init__(self) -> None:
         super().__init__(EventSplitter())
+        self._merger = Merger()
         self._id: str | None = None
         self._model: str | None = None
         self._created: int | None = None
-        self._said: dict[str, list[str]] = {"text": [], "refusal": [], "reasoning": []}
+        self._said: dict[Channel, list[str]] = {"content": [], "refusal": [], "reasoning": []}
         self._records: list[TokenLogprob] = []
         self._reasoning_part: object = None
         self._calls: list[_Call] = []
         self._call_of: dict[int | str, _Call] = {}
+
+    @property
+    def warnings(self) -> list[ParameterWarning]:
+        """What was wrong with the stream."""
+        return self._merger.warnings
 
     def _chunks(self, payload: bytes) -> Iterator[StreamChunk]:
         if self._done:
@@ -157,66 +138,61 @@ class _Decoder(PayloadDecoder[bytes]):
             self._done = True
             return
         event = decode_event(payload)
-        if event.type == "error" or replies.is_error(event.error):
-            replies.raise_error(loads(payload), payload)
-        if not event.type.startswith("response."):
-            replies.raise_flat_error(payload)
-        kind = _DELTAS.get(event.type)
-        if kind == "call":
-            yield self._call_delta(event)
-        elif kind is not None:
-            yield self._delta(kind, event)
-        elif event.type == "response.created":
-            yield self._start(event.response or Reply())
-        elif event.type in {"response.output_item.added", "response.output_item.done"} and event.item is not None:
-            yield from self._item(event, event.item)
-        elif event.type in _ENDS:
-            yield from self._end(event.response or Reply(), _ENDS[event.type], payload)
+        if self._merger.add(event):
+            yield from self._chunks_of(event)
 
-    def _know(self, reply: Reply) -> None:
+    def _chunks_of(self, event: Event) -> Iterator[StreamChunk]:
+        if isinstance(event, TextDelta):
+            self._records += event.logprobs
+            yield self._say("content", event.delta, event.logprobs)
+        elif isinstance(event, RefusalDelta):
+            yield self._say("refusal", event.delta)
+        elif isinstance(event, ReasoningDelta):
+            piece = self._paragraph(event) + event.delta if event.delta else ""
+            yield self._say("reasoning", piece, event.logprobs)
+        elif isinstance(event, ArgumentsDelta):
+            yield self._call_delta(event)
+        elif isinstance(event, ItemEvent):
+            yield from self._item(event)
+        elif isinstance(event, ResponseEvent) and event.type in ENDS:
+            yield from self._end(event)
+        elif isinstance(event, ResponseEvent) and event.type == "response.created":
+            self._know(event.response)
+            yield self._chunk()
+
+    def _know(self, reply: ResponsesReply) -> None:
         self._started = True
         self._id = self._id or reply.id
-        self._model = self._model or reply.model
-        self._created = self._created or replies.created_of(reply)
+        self._model = self._model or reply.model or None
+        self._created = self._created or reply.created
 
-    def _start(self, reply: Reply) -> StreamChunk:
-        self._know(reply)
-        return self._chunk()
-
-    def _delta(self, kind: str, event: Event) -> StreamChunk:
-        piece = event.delta or ""
-        if kind == "reasoning" and piece:
-            piece = self._paragraph(event) + piece
-        found = replies.records(event.logprobs)
-        self._records += found
-        return self._say(kind, piece, found)
-
-    def _paragraph(self, event: Event) -> str:
+    def _paragraph(self, event: ReasoningDelta) -> str:
         """What stands between this piece of reasoning and the one before."""
         item = event.item_id if event.output_index is None else event.output_index
         part = (item, event.summary_index, event.content_index)
         before, self._reasoning_part = self._reasoning_part, part
         return "" if before in (None, part) else PARAGRAPH
 
-    def _say(self, kind: str, piece: str, found: list[TokenLogprob]) -> StreamChunk:
-        self._said[kind].append(piece)
-        logprobs = StreamLogprobsDelta(found) if found else None
-        if kind == "text":
+    def _say(self, channel: Channel, piece: str, found: Sequence[TokenLogprob] = ()) -> StreamChunk:
+        self._said[channel].append(piece)
+        logprobs = StreamLogprobsDelta(**{channel: list(found)}) if found else None
+        if channel == "content":
             return self._chunk(delta=piece, logprobs=logprobs)
-        name = "refusal_delta" if kind == "refusal" else "reasoning_delta"
-        return self._chunk(**{name: piece or None}, logprobs=logprobs)
+        return self._chunk(**{f"{channel}_delta": piece or None}, logprobs=logprobs)
 
-    def _item(self, event: Event, item: Item) -> Iterator[StreamChunk]:
-        if item.type != "function_call":
+    def _item(self, event: ItemEvent) -> Iterator[StreamChunk]:
+        item = event.item
+        if not isinstance(item, FunctionCall):
             return
         if event.type == "response.output_item.added":
-            item.arguments = None  # they follow as deltas, or with the item's end
+            # The arguments follow as deltas, or with the item's end.
+            item = item.model_copy(update={"arguments": ""})
         yield from self._settle_call(self._call(event.output_index, item.id), item)
 
-    def _call_delta(self, event: Event) -> StreamChunk:
+    def _call_delta(self, event: ArgumentsDelta) -> StreamChunk:
         call = self._call(event.output_index, event.item_id)
-        call.arguments.append(event.delta or "")
-        return self._chunk(tool_call_deltas=(ToolCallDelta(index=call.index, arguments=event.delta or ""),))
+        call.arguments.append(event.delta)
+        return self._chunk(tool_call_deltas=(ToolCallDelta(index=call.index, arguments=event.delta),))
 
     def _call(self, index: int | None, item_id: str | None) -> _Call:
         """The call of an event, by what the event has of its item: not every server sends both."""
@@ -229,30 +205,32 @@ class _Decoder(PayloadDecoder[bytes]):
             self._call_of.setdefault(name, found)
         return found
 
-    def _settle_call(self, call: _Call, item: Item) -> Iterator[StreamChunk]:
+    def _settle_call(self, call: _Call, item: FunctionCall) -> Iterator[StreamChunk]:
         for delta in call.settle(item):
             yield self._chunk(tool_call_deltas=(delta,))
 
-    def _end(self, reply: Reply, status: str, payload: bytes) -> Iterator[StreamChunk]:
-        self._know(reply)
-        if reply.status not in _ENDS.values():
-            reply.status = status
-        replies.raise_failure(reply, payload)
+    def _end(self, event: ResponseEvent) -> Iterator[StreamChunk]:
+        self._know(event.response)
+        raise_failure(event.response, event.payload)
         self._done = True
-        for kind, whole in (("reasoning", replies.reasoning_of(reply)), ("refusal", replies.refusal_of(reply))):
-            if rest := _rest(self._said[kind], whole):
-                yield self._say(kind, rest, [])
-        trailing, complete = close(self._records, replies.records_of(reply))
-        rest = _rest(self._said["text"], replies.text_of(reply))
+        whole = self._merger.response().to_chat()
+        if rest := _rest(self._said["reasoning"], whole.reasoning):
+            yield self._say("reasoning", rest)
+        if rest := _rest(self._said["refusal"], whole.refusal):
+            yield self._say("refusal", rest)
+        records = [] if whole.logprobs is None else list(whole.logprobs.content)
+        in_order = all(mine is record for mine, record in zip(self._records, records, strict=False))
+        trailing = records[len(self._records) :] if in_order else []
+        rest = _rest(self._said["content"], whole.text)
         if rest or trailing:
-            yield self._say("text", rest, trailing)
-        for i, item in enumerate(replies.calls_of(reply)):
+            yield self._say("content", rest, trailing)
+        for i, item in enumerate(item for item in event.response.output if isinstance(item, FunctionCall)):
             call = self._calls[i] if i < len(self._calls) else self._call(None, f"output {i}")
             yield from self._settle_call(call, item)
         yield self._chunk(
-            finish_reason=replies.finish_reason(reply, has_calls=bool(self._calls)),
-            usage=replies.usage_of(reply),
-            closing_logprobs=None if complete is None else LogprobsData(complete),
+            finish_reason="tool_calls" if self._calls and whole.finish_reason == "stop" else whole.finish_reason,
+            usage=whole.usage,
+            closing_logprobs=None if in_order else LogprobsData(records),
         )
 
     def _chunk(self, **fields: Any) -> StreamChunk:
