@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class HttpRequest:
     stream: bool = False
     credential: Credential | None = None
     """Asked for further headers at every attempt."""
+    read: float | None = None
+    """Seconds between two pieces of the response, where that is to be less than the client's own limit."""
 
     def authorized(self) -> HttpRequest:
         """The request of one attempt; may block."""
@@ -46,7 +48,7 @@ class HttpRequest:
         return self if self.credential is None else self._with(await self.credential.aheaders(self))
 
     def _with(self, headers: Mapping[str, str]) -> HttpRequest:
-        return HttpRequest(self.url, {**self.headers, **headers}, self.content, stream=self.stream)
+        return replace(self, headers={**self.headers, **headers}, credential=None)
 
     def __repr__(self) -> str:
         scheme, slashes, rest = self.url.partition("?")[0].partition("://")

@@ -9,6 +9,7 @@ import gzip
 import threading
 import time
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -232,6 +233,14 @@ def test_read_limit(mode: str, script: list[Any]) -> None:
             send(mode, post(server.url), timeout=Timeout(read=0.05))
         server.wait_until_deserted()
     assert caught.value.retryable
+
+
+@pytest.mark.parametrize(("own", "limit"), [(0.05, 60.0), (60.0, 0.05), (0.05, None)])
+def test_a_request_may_wait_for_less(mode: str, own: float, limit: float | None) -> None:
+    with FaultServer([SILENCE]) as server:
+        with pytest.raises(TimeoutError, match=r"nothing to read in timeout\.read=0\.05 s: http"):
+            send(mode, replace(post(server.url), read=own), timeout=Timeout(read=limit))
+        server.wait_until_deserted()
 
 
 @pytest.mark.parametrize("script", [[SILENCE], [*STREAM[:2], SILENCE]])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import anyio
@@ -53,6 +54,8 @@ class _Exchange:
 
     def __init__(self, request: HttpRequest, timeout: Timeout, deadline: float | None) -> None:
         self.deadline: float | None = timeout.deadline() if deadline is None else deadline
+        if request.read is not None and (timeout.read is None or request.read < timeout.read):
+            timeout = replace(timeout, read=request.read)
         self.limits: Limits = {
             "connect": timeout.connect,
             "read": timeout.read,
