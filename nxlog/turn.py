@@ -87,6 +87,23 @@ class WeightVersion:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnPart:
+    """The output tokens from ``start`` up to ``end``, one reply of several that a turn came in.
+
+    Attributes:
+        start: the first of them.
+        end: the first behind them.
+        finish_reason: why the reply ended; None where it broke off.
+        request_id: the server's id of the reply.
+    """
+
+    start: int
+    end: int
+    finish_reason: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TopColumns:
     """The alternatives of n tokens, m in all: those of token i are ``[offsets[i]:offsets[i + 1]]``.
 
@@ -195,6 +212,7 @@ class TurnTokenData:
         distribution: which distribution ``output_logprobs`` describe.
         distribution_source: who says so.
         weight_versions: the weights that sampled them, in spans.
+        parts: the replies that the turn came in, where it was interrupted and went on.
         usage: the server's counts, of all choices of the reply.
         request_id: the server's id of the reply.
         provider: the provider.
@@ -221,6 +239,7 @@ class TurnTokenData:
     distribution: Distribution = Distribution.UNKNOWN
     distribution_source: DistributionSource = DistributionSource.NOBODY
     weight_versions: tuple[WeightVersion, ...] = ()
+    parts: tuple[TurnPart, ...] = ()
     usage: Usage | None = None
     request_id: str | None = None
     provider: str = ""
