@@ -11,7 +11,7 @@ from nxlog.errors import BadRequestError, InvalidRequestError, ResponseNotFoundE
 from nxlog.request import describe_errors
 from nxlog.responses.items import FunctionCall, InputMessage, Message, Reasoning
 from nxlog.responses.request import ResponsesRequest
-from nxlog.warnings import ParameterWarning, WarningCode, WarningSeverity, WarningSource
+from nxlog.warnings import ParameterWarning, WarningCode, WarningSeverity, WarningSource, emit
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -48,6 +48,18 @@ class Step:
     fields: Mapping[str, Any]
     request: ResponsesRequest
     warnings: list[ParameterWarning] = field(default_factory=list[ParameterWarning])
+    """What the reply alone would not say."""
+    _emitted: int = 0
+
+    def warn(self, warning: ParameterWarning) -> None:
+        """Say it."""
+        self.warnings.append(warning)
+
+    def emit(self, *, stacklevel: int) -> None:
+        """Pass what is new to ``warnings.warn``."""
+        new = self.warnings[self._emitted :]
+        self._emitted += len(new)
+        emit(new, stacklevel=stacklevel + 1)
 
 
 class Conversation:
@@ -141,21 +153,21 @@ class Conversation:
     def _fall_back(self, step: Step, why: str, source: WarningSource, told: StatusError | ResponsesReply) -> None:
         self._by_server = False
         message = f"{why}; sent the whole conversation, which is kept on the client from now on"
-        step.warnings.append(_not_stored(step.request, message, WarningSeverity.WARNING, source, told))
+        step.warn(_not_stored(step.request, message, WarningSeverity.WARNING, source, told))
         step.request = self._request(step.given, step.fields)
 
-    def finish(self, step: Step, reply: ResponsesReply) -> list[ParameterWarning]:
-        """Take a finished reply into the conversation; returns what there is to say about it.
+    def finish(self, step: Step, reply: ResponsesReply) -> ResponsesReply:
+        """The reply with what there is to say about it, taken into the conversation.
 
         One that failed or was cancelled is no part of it: the next turn goes on from the turn before.
         """
-        found = list(step.warnings)
         if _passed_over(step.request, reply):
             message = "the server ignored it: the answer knows nothing of the conversation before"
-            found.append(_not_stored(step.request, message, WarningSeverity.ERROR, WarningSource.RESPONSE, reply))
+            step.warn(_not_stored(step.request, message, WarningSeverity.ERROR, WarningSource.RESPONSE, reply))
             self._by_server = self._by_server and not self._may_fall_back(step)
         if self._dropped_reasoning and step.request.logprobs:
-            found.append(_rewritten(step.request, reply))
+            step.warn(_rewritten(step.request, reply))
+        reply = reply.model_copy(update={"warnings": [*reply.warnings, *step.warnings]})
         if reply.status in {None, "completed", "incomplete"}:
             self._history += _new_items(step)
             self._history += _carried(reply.output)
@@ -163,7 +175,7 @@ class Conversation:
             self._dropped_reasoning |= any(self._by_server or item.encrypted_content is None for item in thoughts)
             self._previous = reply.id
             self.turns.append(Turn(step.request, reply))
-        return found
+        return reply
 
 
 def _knows_no_id(error: StatusError) -> bool:

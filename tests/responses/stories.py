@@ -76,15 +76,24 @@ class Story:
             yield server
         assert not self.unknown, self.unknown
 
-    def _answer(self, request: Received) -> bytes | list[Step]:
+    def next(self, request: Received) -> dict[str, Any] | None:
+        """The interaction that answers a request; None when the story does not have it.
+
+        The same request again gets the next answer; a poll too many gets the last one.
+        """
         fitting = [number for number, one in enumerate(self.interactions) if _fits(one, request)]
         if not fitting:
-            self.unknown.append(f"{request.method} {request.target} {request.body.decode()}")
-            return response(418, b'{"error":{"message":"the story does not have this request"}}')
-        # The same request again gets the next answer; a poll too many gets the last one.
+            return None
         number = next((number for number in fitting if number not in self.told), fitting[-1])
         self.told.append(number)
-        return _steps(self.interactions[number]["response"])
+        return self.interactions[number]
+
+    def _answer(self, request: Received) -> bytes | list[Step]:
+        found = self.next(request)
+        if found is None:
+            self.unknown.append(f"{request.method} {request.target} {request.body.decode()}")
+            return response(418, b'{"error":{"message":"the story does not have this request"}}')
+        return steps_of(found["response"])
 
 
 def _fits(interaction: dict[str, Any], request: Received) -> bool:
@@ -97,10 +106,11 @@ def _fits(interaction: dict[str, Any], request: Received) -> bool:
     return {"stream": False, **asked} == {"stream": False, **sent}
 
 
-def _steps(recorded: dict[str, Any]) -> bytes | list[Step]:
+def steps_of(recorded: dict[str, Any]) -> list[Step]:
+    """What the server of a recorded answer does."""
     status, kind = recorded["status"]["code"], recorded["headers"]["content-type"][0]
     if "event-stream" not in kind:
-        return response(status, b"".join(data for _, data in pieces_of(_as_bytes(recorded))), content_type=kind)
+        return [response(status, body_of({"response": recorded}), content_type=kind)]
     pieces = [chunk(data) for _, data in pieces_of(_as_bytes(recorded))]
     end: Step = LAST_CHUNK
     if recorded.get("ended") == "hung":

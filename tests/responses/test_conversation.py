@@ -72,9 +72,11 @@ class Talk:
             except StopIteration as stop:
                 return stop.value
 
-        found = self.conversation.finish(step, drive(self.conversation.answered(step)))
+        answer = drive(self.conversation.answered(step))
+        finished = self.conversation.finish(step, answer)
         assert not left
-        return found
+        assert finished.warnings == [*answer.warnings, *step.warnings]
+        return step.warnings
 
     @property
     def last(self) -> dict[str, Any]:

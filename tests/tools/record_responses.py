@@ -234,11 +234,11 @@ def no_store(tell: Teller) -> None:
 
 
 def _user(text: str) -> dict[str, Any]:
-    return {"role": "user", "content": text}
+    return {"type": "message", "role": "user", "content": text}
 
 
 def _assistant(reply: Any) -> dict[str, Any]:
-    return {"role": "assistant", "content": reply["output"][0]["content"][0]["text"]}
+    return {"type": "message", "role": "assistant", "content": reply["output"][0]["content"][0]["text"]}
 
 
 STORIES: tuple[Callable[[Teller], None], ...] = (
