@@ -151,6 +151,7 @@ def outside(server: DocsServer, tiny_model: Path, tmp_path: Path, monkeypatch: p
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
+    server.begin()
     with server.redirected(monkeypatch):
         yield work
     started = vars(engine)["_default"]

@@ -34,10 +34,10 @@ class Blocking:
         return self.inner
         yield
 
-    async def __aenter__(self) -> Blocking:
+    async def __aenter__(self) -> Any:
         return Blocking(self.inner.__enter__())
 
-    async def __aexit__(self, *error: Any) -> None:
+    async def __aexit__(self, *error: object) -> None:
         self.inner.__exit__(*error)
 
     def __aiter__(self) -> Blocking:
