@@ -130,6 +130,8 @@ class Config:
             lacks=spoken.lacks | frozenset(reach.omit),
             spelling={**reach.parameters, **dict.fromkeys(reach.omit, "")},
             capabilities=self._registry.capabilities(provider.id, model, wire=wire),
+            base_url=base_url,
+            rendering=provider.rendering,
         )
 
     def _url(self, base_url: str, path: str, wire: Wire, model: str, provider: Provider) -> str:

@@ -53,6 +53,9 @@ class Target:
     spelling: Mapping[str, str]
     lacks: frozenset[str]
     capabilities: ProviderCapabilities
+    base_url: str
+    rendering: str | None
+    """Whose endpoints for rendering and tokenizing prompts the server has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +155,11 @@ class Call:
             response = yield from self._sent()
         # At most one number is lowered, and at most once logprobs are given up.
         for _ in range(2):
-            if response.status < 400 or not self._ask_less(self._error(response)):
+            if response.status < 400 or not self._ask_less(self.error_of(response)):
                 break
             response = yield from self._sent()
         if response.status >= 300:
-            raise self._error(response)
+            raise self.error_of(response)
         return response
 
     def _sent(self) -> Generator[HttpRequest | Pause, HttpResponse | None, HttpResponse]:
@@ -214,7 +217,8 @@ class Call:
             )
         )
 
-    def _error(self, response: HttpResponse) -> NxlogError:
+    def error_of(self, response: HttpResponse) -> NxlogError:
+        """The error that a response is which is no success."""
         if response.status >= 400:
             wait = retry_after(response.headers)
             found = status_error(response.status, response.content, headers=response.headers, retry_after=wait)

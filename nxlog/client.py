@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import anyio.to_thread
 
 from nxlog._config import Config, as_request
 from nxlog._drive import adrive, drive
+from nxlog._render import about, detokenize, render, tokenize
 from nxlog._watch import checked_observer, watch
 from nxlog.call import chat
 from nxlog.retry import RetryPolicy
@@ -19,20 +20,25 @@ from nxlog.timeout import Timeout
 from nxlog.warnings import emit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from array import array
+    from collections.abc import Generator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
     from nxlog._watch import Observer
     from nxlog.auth import ApiKey, AsyncApiKey
+    from nxlog.call import Call
     from nxlog.exchange import HttpRequest, HttpResponse
     from nxlog.http import OwnAsyncClient, OwnClient
     from nxlog.parameter_adapter import OnUnknown, OnUnsupported
     from nxlog.registry import Registry
+    from nxlog.rendered import Rendered
     from nxlog.request import ChatRequest
     from nxlog.response import ChatResponse
     from nxlog.verdicts import Verdicts
 
+
+T = TypeVar("T")
 
 DEFAULT_TIMEOUT = Timeout()
 DEFAULT_RETRIES = RetryPolicy()
@@ -134,6 +140,50 @@ class Client:
         call = self._config.call(as_request(request, fields), stream=True)
         return Stream(call, self._transport, self._retries, self._timeout, self._telemetry)
 
+    def render(self, request: ChatRequest | None = None, /, **fields: Any) -> Rendered:
+        """The prompt that the server makes of a request, which is not answered: by the server's own template.
+
+        Raises:
+            UnsupportedParameterError: the provider has no endpoint for that; see ``nxlog.rendering``.
+            NxlogError: see ``nxlog.errors``.
+        """
+        call = self._config.call(as_request(request, fields), stream=False)
+        return self._ask(render(call))
+
+    def tokenize(self, text: str, *, model: str, add_special: bool = False) -> array[int]:
+        """The ids of a text by the server's tokenizer; special tokens are spelled out in it.
+
+        Args:
+            text: what to tokenize.
+            model: as of a request.
+            add_special: whether to add the tokens that begin or end every prompt of this model.
+
+        Raises:
+            UnsupportedParameterError: the provider has no endpoint for that.
+            NxlogError: see ``nxlog.errors``.
+        """
+        call = self._config.call(about(model), stream=False)
+        return self._ask(tokenize(call, text, add_special=add_special))
+
+    def detokenize(self, ids: Sequence[int], *, model: str) -> str:
+        """The text of ids by the server's tokenizer.
+
+        Raises:
+            UnsupportedParameterError: the provider has no endpoint for that.
+            NxlogError: see ``nxlog.errors``.
+        """
+        return self._ask(detokenize(self._config.call(about(model), stream=False), ids))
+
+    def _ask(self, flow: Generator[HttpRequest, HttpResponse | None, T]) -> T:
+        deadline = self._timeout.deadline()
+        return drive(
+            flow,
+            lambda outgoing: self._retries.call(
+                lambda: self._transport.send(outgoing, deadline=deadline), deadline=deadline
+            ),
+            deadline=deadline,
+        )
+
     @property
     def verdicts(self) -> Verdicts:
         """What this client has learned of servers."""
@@ -201,11 +251,7 @@ class AsyncClient:
         Raises:
             NxlogError: see ``nxlog.errors``.
         """
-        request = as_request(request, fields)
-        if self._config.needs_engine(request.model):
-            # Loading a model takes seconds; the event loop goes on.
-            await anyio.to_thread.run_sync(self._config.target, request.model)
-        call = self._config.call(request, stream=False)
+        call = await self._call(as_request(request, fields))
         deadline = self._timeout.deadline()
         watched = watch(call, self._telemetry)
 
@@ -233,6 +279,34 @@ class AsyncClient:
         prepare = partial(self._config.call, request, stream=True)
         call = prepare if self._config.needs_engine(request.model) else prepare()
         return AsyncStream(call, self._transport, self._retries, self._timeout, self._telemetry)
+
+    async def render(self, request: ChatRequest | None = None, /, **fields: Any) -> Rendered:
+        """The prompt that the server makes of a request; as of ``Client``."""
+        return await self._ask(render(await self._call(as_request(request, fields))))
+
+    async def tokenize(self, text: str, *, model: str, add_special: bool = False) -> array[int]:
+        """The ids of a text by the server's tokenizer; as of ``Client``."""
+        return await self._ask(tokenize(await self._call(about(model)), text, add_special=add_special))
+
+    async def detokenize(self, ids: Sequence[int], *, model: str) -> str:
+        """The text of ids by the server's tokenizer; as of ``Client``."""
+        return await self._ask(detokenize(await self._call(about(model)), ids))
+
+    async def _call(self, request: ChatRequest) -> Call:
+        if self._config.needs_engine(request.model):
+            # Loading a model takes seconds; the event loop goes on.
+            await anyio.to_thread.run_sync(self._config.target, request.model)
+        return self._config.call(request, stream=False)
+
+    async def _ask(self, flow: Generator[HttpRequest, HttpResponse | None, T]) -> T:
+        deadline = self._timeout.deadline()
+        return await adrive(
+            flow,
+            lambda outgoing: self._retries.acall(
+                lambda: self._transport.send(outgoing, deadline=deadline), deadline=deadline
+            ),
+            deadline=deadline,
+        )
 
     @property
     def verdicts(self) -> Verdicts:

@@ -36,6 +36,7 @@ TYPES = {
     "_spelling",
     "spans",
     "exchange",
+    "rendered",
     "timeout",
     "turn",
     "turn_dump",
@@ -66,10 +67,12 @@ ALLOWED: dict[str, set[str]] = {
     "call": TYPES
     | {"auth", "parameter_adapter", "registry", "wire", "delivery", "accumulate", "retry", "verdicts", "_trials"},
     "_drive": TYPES,
+    "_render": TYPES | {"wire", "call"},
     "_watch": TYPES | {"call"},
     "telemetry": TYPES | {"telemetry", "_watch", "call"},
     "local": {"local", "errors"},
     "migrate": {"migrate"},
+    "rendering": TYPES | {"rendering"},
     "testing": TYPES | {"testing", "http", "registry", "auth", "call", "client", "streams"},
     "probe": TYPES
     | {"probe", "call", "registry", "wire", "http", "retry", "auth", "local", "_config", "_address", "_drive"},
@@ -113,6 +116,8 @@ def test_imports_go_one_way(path: Path) -> None:
         assert "libcst" not in {name.partition(".")[0] for name in imports}
     if part != "export":
         assert not {name.partition(".")[0] for name in imports} & {"pyarrow", "safetensors"}
+    if part != "rendering":
+        assert not {name.partition(".")[0] for name in imports} & {"jinja2", "tokenizers"}
     if part != "telemetry":
         assert "opentelemetry" not in {name.partition(".")[0] for name in imports}
     if part in ALLOWED:
@@ -182,7 +187,7 @@ def test_import_loads_no_extra() -> None:
         # Not rich: httpx itself imports it where it is installed.
         "extras = {'typer', 'xllamacpp', 'vcr', 'pytest', 'numpy', 'httpx_aiohttp', 'aiohttp', 'yaml', 'botocore', "
         "'google.auth', 'requests', 'nxlog.testing', 'libcst', 'opentelemetry', 'nxlog.telemetry', "
-        "'pyarrow', 'safetensors'}; "
+        "'pyarrow', 'safetensors', 'jinja2', 'tokenizers', 'nxlog.rendering'}; "
         "print(sorted(extras & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

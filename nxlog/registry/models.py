@@ -223,6 +223,8 @@ class ProviderFile(Model):
     """Environment variables that may hold the key, in order."""
     auth: Auth = Auth()
     """How to present the key."""
+    rendering: Literal["vllm", "llamacpp"] | None = None
+    """Whose endpoints for rendering and tokenizing prompts it has; absent = none that are known."""
     wires: dict[str, Wire] = Field(min_length=1)
     """The wire formats it speaks; the first is the default."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from jinja2 import TemplateError, TemplateSyntaxError, nodes
 from jinja2.ext import Extension, loopcontrols
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class _Generation(Extension):
     """``{% generation %}`` marks what the assistant said; for the text it changes nothing."""
 
-    tags: ClassVar[set[str]] = {"generation"}
+    tags = {"generation"}  # noqa: RUF012 - the base class has it so
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
         """The inside of the block."""
@@ -39,13 +39,15 @@ def _strftime_now(form: str) -> str:
 
 def _tojson(value: Any, indent: int | None = None, **options: Any) -> str:
     # Not Jinja's own filter, which escapes for HTML.
-    return json.dumps(value, **{"ensure_ascii": False, "indent": indent, **options})
+    settings: dict[str, Any] = {"ensure_ascii": False, "indent": indent, **options}
+    return json.dumps(value, **settings)
 
 
 def _environment() -> ImmutableSandboxedEnvironment:
     made = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
     made.filters["tojson"] = _tojson
-    made.globals.update(raise_exception=_raise_exception, strftime_now=_strftime_now)
+    functions = {"raise_exception": _raise_exception, "strftime_now": _strftime_now}
+    cast("dict[str, Any]", made.globals).update(functions)
     return made
 
 

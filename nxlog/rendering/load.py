@@ -35,7 +35,8 @@ def load(path: str | os.PathLike[str], *, chat_template: str | None = None) -> R
     Files that have not changed since are not read again: the same renderer is returned, also to other threads.
 
     Args:
-        path: a folder with ``tokenizer.json``, as models are published, or a GGUF file with a byte-level BPE vocabulary.
+        path: a folder with ``tokenizer.json``, as models are published, or a GGUF file with a byte-level BPE
+            vocabulary.
         chat_template: one to use in place of the model's own. A model that has none gets ChatML with tools as text if
             its tokenizer has the tokens for it.
 
@@ -79,8 +80,9 @@ def _from_folder(folder: Path, chat_template: str | None) -> Renderer:
     variables = {name: text for name, value in config.items() if (text := _token(name, value)) is not None}
     plain, with_tools = _templates(folder, config)
     template = _template(chat_template or plain, None if chat_template else with_tools, variables, tokenizer)
-    ended = _json(folder / "generation_config.json").get("eos_token_id", [])
-    stops = {id_ for id_ in (ended if isinstance(ended, list) else [ended]) if isinstance(id_, int)}
+    ended: Any = _json(folder / "generation_config.json").get("eos_token_id", [])
+    listed = cast("list[Any]", ended) if isinstance(ended, list) else [ended]
+    stops = {id_ for id_ in listed if isinstance(id_, int)}
     if (eos := tokenizer.token_to_id(variables.get("eos_token", ""))) is not None:
         stops.add(eos)
     return Renderer(tokenizer, template, stop_ids=stops)

@@ -105,14 +105,19 @@ def tool_result_text(result: object) -> str:
             return tool_result_text(inner)
     if _field(result, "role") == "tool":
         return _text(_field(result, "content") or "", "content")
-    if isinstance(result, dict | list | tuple | int | float) or result is None:
-        return to_json(result)
-    return to_json(as_dict(result))
+    return to_json(as_dict(result) if hasattr(result, "model_dump") else result)
 
 
 def to_json(value: object) -> str:
-    """JSON as models are shown it: a space after commas and colons, and characters as they are."""
-    return json.dumps(json_safe(value), ensure_ascii=False)
+    """JSON as models are shown it: a space after commas and colons, and characters as they are.
+
+    Raises:
+        InvalidRequestError: the value has no JSON.
+    """
+    try:
+        return json.dumps(json_safe(value), ensure_ascii=False)
+    except TypeError as error:
+        raise InvalidRequestError(f"messages: {error}", param="messages") from None
 
 
 def _field(value: object, name: str) -> object:

@@ -6,8 +6,8 @@ import threading
 from array import array
 from typing import TYPE_CHECKING, Any, Protocol
 
+from nxlog.rendered import Rendered, RenderSource
 from nxlog.rendering.bridge import bridge
-from nxlog.rendering.rendered import Rendered, RenderSource
 from nxlog.rendering.template import ChatTemplate
 
 if TYPE_CHECKING:

@@ -30,9 +30,7 @@ class ChatTemplate:
         ModuleNotFoundError: Jinja is not installed.
     """
 
-    def __init__(
-        self, source: str, *, tool_source: str | None = None, variables: Mapping[str, Any] = _NONE
-    ) -> None:
+    def __init__(self, source: str, *, tool_source: str | None = None, variables: Mapping[str, Any] = _NONE) -> None:
         self.source: str = source
         self.variables: Mapping[str, Any] = dict(variables)
         self._plain: CompiledTemplate = _compiled(source)

@@ -56,8 +56,8 @@ def parse_tool_calls(
     Args:
         text: as the model wrote it, reasoning included.
         tool_format: how the model writes calls.
-        tools: what it may call. A call of another is ``UNKNOWN_TOOL``; without tools every name is taken. In the formats
-            with tags their schemas decide which values are text.
+        tools: what it may call. A call of another is ``UNKNOWN_TOOL``; without tools every name is taken. In the
+            formats with tags their schemas decide which values are text.
         id_prefix: of the ids of calls; the number behind it has leading zeros, so that ids sort as the calls came.
 
     Raises:
@@ -121,9 +121,7 @@ def _run(ids: list[int], renderer: Renderer, *, after_mark: bool) -> str:
     return renderer.decode([anchor, *ids]).removeprefix(renderer.decode([anchor]))
 
 
-def _parse(
-    text: str, form: ToolFormat, marks: Marks, tools: Iterable[object] | None, id_prefix: str
-) -> ParsedOutput:
+def _parse(text: str, form: ToolFormat, marks: Marks, tools: Iterable[object] | None, id_prefix: str) -> ParsedOutput:
     described = None if tools is None else [tool.get("function", tool) for tool in template_tools(tools) or ()]
     schemas: dict[str, Any] = {tool["name"]: tool.get("parameters", {}) for tool in described or ()}
     reasoning, rest = _without_reasoning(text, marks, marks[MARKERS[form][0]])

@@ -213,7 +213,8 @@ def _typed(text: str, schema: object) -> object:
         ValueError: it is nothing that the schema has.
     """
     given = cast("dict[str, Any]", schema).get("type") if isinstance(schema, dict) else None
-    types = {given} if isinstance(given, str) else set(cast("list[str]", given)) if isinstance(given, list) else set()
+    listed = cast("list[Any]", given) if isinstance(given, list) else [given]
+    types = {name for name in listed if isinstance(name, str)}
     text_fits = not types or "string" in types
     if text_fits and not (text.strip() == "null" and "null" in types):
         return text
