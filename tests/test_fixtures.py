@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 vcr: Any = importlib.import_module("vcr")  # it has no types
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "fixtures"
-CASSETTES = sorted(FIXTURES.glob("*/*.yaml"))
+CASSETTES = sorted([*FIXTURES.glob("*/*.yaml"), *FIXTURES.glob("*/rendering/*.yaml")])
 VECTORS = sorted(FIXTURES.glob("vectors/*.json"))
 SECRET_HEADERS = {"authorization", "x-api-key", "api-key", "cookie", "set-cookie", "openai-organization"}
 
@@ -47,8 +47,13 @@ def answer(path: Path) -> bytes:
     return body if isinstance(body, bytes) else body.encode()
 
 
+def provider_of(path: Path) -> str:
+    """The provider whose folder a cassette is in."""
+    return path.relative_to(FIXTURES).parts[0]
+
+
 def cassette_id(path: Path) -> str:
-    return f"{path.parent.name}/{path.stem}"
+    return path.relative_to(FIXTURES).with_suffix("").as_posix()
 
 
 DOCUMENTED = [path for path in CASSETTES if load(path)["metadata"]["evidence"] == "documented"]
@@ -92,7 +97,7 @@ def _is_json(text: str) -> bool:
 @every_cassette
 def test_cassette_says_where_it_is_from(path: Path) -> None:
     metadata = load(path)["metadata"]
-    assert metadata["provider"] == path.parent.name
+    assert metadata["provider"] == provider_of(path)
     assert metadata["license"].startswith("Apache-2.0")
     assert metadata["note"]
     if metadata["evidence"] == "captured":
@@ -120,7 +125,7 @@ def test_only_what_we_can_run_is_recorded() -> None:
     registry = Registry.builtin()
     for path in CASSETTES:
         if load(path)["metadata"]["evidence"] == "captured":
-            assert registry.provider(path.parent.name).kind in {ProviderKind.ENGINE, ProviderKind.LOCAL}, path
+            assert registry.provider(provider_of(path)).kind in {ProviderKind.ENGINE, ProviderKind.LOCAL}, path
 
 
 # Documented exchanges: consistent in themselves.
@@ -383,10 +388,10 @@ def test_stale_notices_a_changed_file(tool: Any, tmp_path: Path) -> None:
 def test_capture_becomes_a_cassette_with_the_same_bytes(tool: Any, tmp_path: Path, body: bytes) -> None:
     convert = tool("captures_to_cassettes")
     captures, fixtures = tmp_path / "captures", tmp_path / "fixtures"
-    for case, path in (("07_case", "/v1/chat/completions"), ("08_other", "/tokenize")):
+    for case, path in (("07_case", "/v1/chat/completions"), ("08_other", "/metrics"), ("09_ids", "/tokenize")):
         write_capture(captures / "vllm", case, path, body)
     written = convert.convert(captures, fixtures)
-    assert written == [fixtures / "vllm" / "case.yaml"]
+    assert written == [fixtures / "vllm" / "case.yaml", fixtures / "vllm" / "rendering" / "ids.yaml"]
     assert answer(written[0]) == body
     assert load(written[0])["metadata"]["case"] == "07_case"
 

@@ -31,6 +31,8 @@ PATHS = (
     "/generate",
     "/inference/v1/generate",
 )
+RENDERING = ("/v1/chat/completions/render", "/apply-template", "/tokenize", "/detokenize")
+"""Endpoints that make prompts and answer nothing; they go into a folder of their own, which no wire reads."""
 MAX_BODY = 300_000
 """Whole-vocabulary replies are left out: they prove nothing that a short list does not."""
 RECORDED = "2026-11"
@@ -97,7 +99,7 @@ def read_captures(directory: Path) -> list[Capture]:
 def wanted(capture: Capture, source: Source) -> bool:
     """Whether the case is on a wire that nxlog and the engine speak, and of a size worth keeping."""
     path = capture.request["path"]
-    return path in PATHS and path not in source.without and len(capture.body) <= MAX_BODY
+    return path in PATHS + RENDERING and path not in source.without and len(capture.body) <= MAX_BODY
 
 
 def names(cases: list[str]) -> dict[str, str]:
@@ -147,7 +149,9 @@ def convert(captures: Path, fixtures: Path) -> list[Path]:
         cases = [case for case in read_captures(captures / source.directory) if wanted(case, source)]
         short = names([case.case for case in cases])
         for case in cases:
-            path = fixtures / source.provider / f"{source.prefix}{short[case.case]}.yaml"
+            folder = fixtures / source.provider
+            folder = folder / "rendering" if case.request["path"] in RENDERING else folder
+            path = folder / f"{source.prefix}{short[case.case]}.yaml"
             write(path, to_exchange(case, source))
             written.append(path)
     return written
