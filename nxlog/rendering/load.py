@@ -69,8 +69,9 @@ def _from_folder(folder: Path, chat_template: str | None) -> Renderer:
     source = folder / "tokenizer.json"
     if not source.is_file():
         raise InvalidRequestError(f"{folder} has no tokenizer.json", param="path")
+    package = tokenizers()
     try:
-        tokenizer = tokenizers().Tokenizer.from_file(str(source))
+        tokenizer = package.Tokenizer.from_file(str(source))
     except Exception as error:  # noqa: BLE001 - the library raises no other kind
         raise InvalidRequestError(f"{source} is no tokenizer: {error}", param="path") from None
     # Files keep how a tokenizer cut and padded when it was saved; a prompt must be whole.
@@ -109,9 +110,13 @@ def _templates(folder: Path, config: dict[str, Any]) -> tuple[str | None, str | 
 
 
 def _from_gguf(path: Path, chat_template: str | None) -> Renderer:
-    fields = read_metadata(path)
-    tokenizer = bpe_tokenizer(tokenizers(), fields, path)
-    variables = special_tokens(fields)
+    fields, package = read_metadata(path), tokenizers()
+    try:
+        tokenizer, variables = bpe_tokenizer(package, fields, path), special_tokens(fields)
+    except InvalidRequestError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the library raises no other kind, and the fields may be anything
+        raise InvalidRequestError(f"{path} is damaged: {error!r}", param="path") from None
     template = _template(chat_template or fields.get("tokenizer.chat_template"), None, variables, tokenizer)
     return Renderer(tokenizer, template, stop_ids=stop_tokens(fields), bos_id=added_bos(fields))
 

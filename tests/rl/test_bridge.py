@@ -10,7 +10,7 @@ from array import array
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nxlog.rendering import Renderer
@@ -43,6 +43,7 @@ def new_messages(family: Family) -> st.SearchStrategy[list[dict[str, Any]]]:
 
 
 @every_family
+@settings(max_examples=40)
 @given(st.data())
 def test_what_was_sampled_stays_whatever_it_is(family: Family, data: st.DataObject) -> None:
     """C-08 wants turns to add up: ids that no tokenizer would have chosen are kept, id for id."""
@@ -74,6 +75,7 @@ def test_what_was_sampled_stays_whatever_it_is(family: Family, data: st.DataObje
 
 
 @every_family
+@settings(max_examples=40)
 @given(st.data())
 def test_it_is_the_template_where_the_template_changes_nothing(family: Family, data: st.DataObject) -> None:
     """For an answer that is tokenized as it was sampled, the bridge and the template give the same."""

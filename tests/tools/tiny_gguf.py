@@ -57,12 +57,30 @@ class Vocabulary(NamedTuple):
     merges: list[str]
 
 
-def write_tiny_gguf(path: Path, *, seed: int = 20) -> Path:
-    """Write the model to ``path`` and return it."""
+def write_tiny_gguf(
+    path: Path,
+    *,
+    seed: int = 20,
+    vocabulary: Vocabulary | None = None,
+    splitting: str = "gpt-2",
+    add_bos: bool | None = False,
+) -> Path:
+    """Write the model to ``path`` and return it.
+
+    Args:
+        path: where to.
+        seed: of the weights.
+        vocabulary: another than the one of ``train_vocabulary``.
+        splitting: llama.cpp's name for how texts are cut before they are tokenized.
+        add_bos: whether a prompt begins with the first token; None leaves it to llama.cpp.
+    """
     shape = Shape()
-    vocabulary = train_vocabulary()
+    vocabulary = vocabulary or train_vocabulary()
     writer = gguf.GGUFWriter(path, "llama")
     _write_header(writer, shape, vocabulary)
+    writer.add_tokenizer_pre(splitting)
+    if add_bos is not None:
+        writer.add_add_bos_token(add_bos)
     for name, tensor in random_weights(shape, len(vocabulary.tokens), seed).items():
         writer.add_tensor(name, tensor)
     writer.write_header_to_file()
@@ -72,17 +90,17 @@ def write_tiny_gguf(path: Path, *, seed: int = 20) -> Path:
     return path
 
 
-def train_vocabulary() -> Vocabulary:
+def train_vocabulary(corpus: str = CORPUS, *, size: int = 352, across_words: bool = False) -> Vocabulary:
     """Every byte is a token; the most frequent pairs of the corpus are merged on top of that."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=not across_words)
     trainer = trainers.BpeTrainer(
-        vocab_size=352,
+        vocab_size=size,
         special_tokens=CONTROL,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([CORPUS] * 4, trainer)
+    tokenizer.train_from_iterator([corpus] * 4, trainer)
     trained = json.loads(tokenizer.to_str())["model"]
     tokens = sorted(trained["vocab"], key=trained["vocab"].__getitem__)
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in trained["merges"]]
@@ -130,7 +148,6 @@ def _write_header(writer: gguf.GGUFWriter, shape: Shape, vocabulary: Vocabulary)
     writer.add_feed_forward_length(shape.hidden)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(vocabulary.tokens)
     writer.add_token_merges(vocabulary.merges)
     writer.add_token_types(
@@ -138,5 +155,4 @@ def _write_header(writer: gguf.GGUFWriter, shape: Shape, vocabulary: Vocabulary)
     )
     writer.add_bos_token_id(BOS)
     writer.add_eos_token_id(EOS)
-    writer.add_add_bos_token(False)
     writer.add_chat_template(CHATML)
