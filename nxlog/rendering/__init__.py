@@ -18,7 +18,7 @@ from nxlog.rendering.messages import tool_result_text
 from nxlog.rendering.qwen import tool_response, with_text_tools
 from nxlog.rendering.renderer import Renderer
 from nxlog.rendering.template import ChatTemplate
-from nxlog.rendering.tool_calls import ParsedOutput, parse_tool_call_ids, parse_tool_calls
+from nxlog.rendering.tool_calls import ParsedOutput, parse_tool_call_ids, parse_tool_calls, parse_turn
 from nxlog.rendering.tool_formats import ToolFormat
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "load",
     "parse_tool_call_ids",
     "parse_tool_calls",
+    "parse_turn",
     "tool_response",
     "tool_result_text",
     "with_text_tools",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nxlog.rendering.messages import template_tools
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from nxlog.rendering.renderer import Renderer
     from nxlog.rendering.tool_formats import Marks
+    from nxlog.turn import TurnTokenData
 
 _THINK = ("<think>", "</think>")
 _FIRST_STAND_IN = 0xFDD0
@@ -97,6 +98,39 @@ def parse_tool_call_ids(
     }
     stand_ins = {known[mark]: marks[mark] for mark in marks if mark in known}
     return _parse(_marked(output_ids, renderer, stand_ins), form, marks, tools, id_prefix)
+
+
+def parse_turn(
+    turn: TurnTokenData,
+    tool_format: ToolFormat | str,
+    *,
+    renderer: Renderer | None = None,
+    tools: Iterable[object] | None = None,
+    id_prefix: str = "call_",
+) -> TurnTokenData:
+    """The turn with its content taken apart, for a server that leaves that to its clients.
+
+    Args:
+        turn: one that was sampled, with the whole text as its content or with its output ids.
+        tool_format: how the model writes calls.
+        renderer: reads the output ids in place of the content, where the turn has them.
+        tools: what the model may call.
+        id_prefix: of the ids of calls; those of one conversation must differ.
+
+    Raises:
+        ValueError: there is no such format.
+    """
+    if renderer is not None and turn.output_ids is not None:
+        found = parse_tool_call_ids(turn.output_ids, renderer, tool_format, tools=tools, id_prefix=id_prefix)
+    else:
+        found = parse_tool_calls(turn.content or "", tool_format, tools=tools, id_prefix=id_prefix)
+    return replace(
+        turn,
+        content=found.content,
+        reasoning=turn.reasoning if found.reasoning is None else found.reasoning,
+        tool_calls=found.tool_calls,
+        finish_reason=found.finish_reason(turn.finish_reason),
+    )
 
 
 def _marked(ids: Sequence[int], renderer: Renderer, stand_ins: dict[int, str]) -> str:

@@ -6,6 +6,7 @@ Nothing is made up but the texts; the last part tokenizes with the real library.
 from __future__ import annotations
 
 import json
+from array import array
 from typing import Any
 
 import pytest
@@ -13,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken
 
-from nxlog.rendering import ParsedOutput, Renderer, ToolFormat, parse_tool_call_ids, parse_tool_calls
-from nxlog.turn import ToolCallStatus, TurnToolCall
+from nxlog.rendering import ParsedOutput, Renderer, ToolFormat, parse_tool_call_ids, parse_tool_calls, parse_turn
+from nxlog.turn import ToolCallStatus, TurnTokenData, TurnToolCall
 from tests.rl.families import FAMILIES, train
 
 OK, INVALID = ToolCallStatus.OK, ToolCallStatus.INVALID_JSON
@@ -381,6 +382,21 @@ def test_ids_say_what_the_text_says(city: str) -> None:
     by_ids = parse_tool_call_ids(renderer.encode(text + "<|observation|>"), renderer, "glm", tools=TOOLS)
     if not any(mark in city for mark in renderer.added_tokens.values()):
         assert by_ids == parsed(text, "glm")
+
+
+def test_a_turn_is_taken_apart_by_its_ids_or_by_its_text() -> None:
+    """C-10: what a server left in one text becomes reasoning, content, calls and the finish reason."""
+    renderer = FAMILIES["qwen"].renderer()
+    text = f"<think>\nhm\n</think>\n\nI look.\n{WRITTEN['hermes'][0]}"
+    ids = array("i", renderer.encode(text + "<|im_end|>"))
+    turn = TurnTokenData(role="assistant", content=text, output_ids=ids, finish_reason="stop")
+    by_text = parse_turn(turn, "hermes", tools=TOOLS, id_prefix="t0_")
+    assert by_text == parse_turn(turn, "hermes", renderer=renderer, tools=TOOLS, id_prefix="t0_")
+    assert (by_text.reasoning, by_text.content, by_text.finish_reason) == ("hm", "I look.", "tool_calls")
+    assert [(call.id, call.name) for call in by_text.tool_calls] == [("t0_0000", "weather")]
+    assert by_text.output_ids is ids
+    plain = parse_turn(TurnTokenData(role="assistant", content="Yes", reasoning="kept"), "hermes")
+    assert (plain.content, plain.reasoning, plain.tool_calls) == ("Yes", "kept", ())
 
 
 def test_a_decoder_that_drops_spaces_drops_none_inside() -> None:
