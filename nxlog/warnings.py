@@ -73,6 +73,8 @@ class WarningCode(enum.StrEnum):
     NOT_STORED = "not_stored"
     HISTORY_REWRITTEN = "history_rewritten"
     STALLED = "stalled"
+    # found in a conversion to another shape
+    NO_PLACE = "no_place"
 
 
 class ParameterWarning(BaseModel):

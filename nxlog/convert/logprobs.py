@@ -85,12 +85,7 @@ def convert_logprobs_for_output_text(logprobs: Iterable[ChatLogprob] | None) -> 
         ValueError: an entry is no record.
     """
     return [
-        OutputTextLogprob(
-            record.token,
-            record.logprob,
-            _bytes(record),
-            [OutputTextTopLogprob(top.token, top.logprob, _bytes(top)) for top in record.top_logprobs],
-        )
+        OutputTextLogprob(record.token, record.logprob, _bytes(record), _text_alternatives(record))
         for record in map(chat_record, logprobs or ())
     ] or None
 
@@ -102,11 +97,7 @@ def convert_logprobs_for_text_delta(logprobs: Iterable[ChatLogprob] | None) -> l
         ValueError: an entry is no record.
     """
     return [
-        TextDeltaLogprob(
-            record.token,
-            record.logprob,
-            [TextDeltaTopLogprob(top.token, top.logprob) for top in record.top_logprobs] or None,
-        )
+        TextDeltaLogprob(record.token, record.logprob, _delta_alternatives(record) or None)
         for record in map(chat_record, logprobs or ())
     ] or None
 
@@ -122,6 +113,25 @@ def chat_record(value: ChatLogprob) -> TokenLogprob:
     dump = getattr(value, "model_dump", None)
     # Models that were made without validation may hold null where their type has none, and would warn.
     return TokenLogprob.model_validate(value if dump is None else dump(warnings=False))
+
+
+# What servers mostly send is read in one pass: null bytes, missing keys and other types are not.
+_text_decoder = msgspec.json.Decoder(list[OutputTextTopLogprob])
+_delta_decoder = msgspec.json.Decoder(list[TextDeltaTopLogprob])
+
+
+def _text_alternatives(record: TokenLogprob) -> list[OutputTextTopLogprob]:
+    try:
+        return _text_decoder.decode(record.raw_top_logprobs)
+    except _json.BROKEN:
+        return [OutputTextTopLogprob(top.token, top.logprob, _bytes(top)) for top in record.top_logprobs]
+
+
+def _delta_alternatives(record: TokenLogprob) -> list[TextDeltaTopLogprob]:
+    try:
+        return _delta_decoder.decode(record.raw_top_logprobs)
+    except _json.BROKEN:
+        return [TextDeltaTopLogprob(top.token, top.logprob) for top in record.top_logprobs]
 
 
 def _bytes(record: Record) -> list[int]:
