@@ -181,7 +181,7 @@ class ChunkConverter:
             warnings=[*warnings_of(left, others, provider=self._provider, model=chat.model)],
             **end_of(first.finish_reason),
         )
-        self._converted = Converted(reply, first.logprobs, others, first.finish_reason)
+        self._converted = Converted(reply, first.logprobs, others, first.finish_reason, chat.id)
         yield ResponseEvent(type=f"response.{reply.status}", response=reply)
 
     def _attach(self, logprobs: LogprobsData | None) -> dict[Channel, int]:

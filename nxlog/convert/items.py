@@ -55,12 +55,14 @@ class Converted:
         logprobs: all token records of the first choice by channel, also those that no item of the response has.
         choices: the further choices.
         finish_reason: the server's word for the end, of which a response keeps only the meaning.
+        id: the server's id of the answer; a response has one also where the server gave none.
     """
 
     reply: ResponsesReply
     logprobs: LogprobsData | None = None
     choices: list[Choice] = field(default_factory=list[Choice])
     finish_reason: str | None = None
+    id: str | None = None
 
 
 def chat_to_responses(chat: ChatResponse, *, new_id: NewId = fresh_id) -> Converted:
@@ -84,7 +86,7 @@ def chat_to_responses(chat: ChatResponse, *, new_id: NewId = fresh_id) -> Conver
         warnings=[*chat.warnings, *warnings_of(left, others, provider=chat.provider, model=chat.model)],
         **end_of(first.finish_reason),
     )
-    return Converted(reply, first.logprobs, others, first.finish_reason)
+    return Converted(reply, first.logprobs, others, first.finish_reason, chat.id)
 
 
 def responses_to_chat(response: ResponsesReply | Converted) -> ChatResponse:
@@ -95,7 +97,7 @@ def responses_to_chat(response: ResponsesReply | Converted) -> ChatResponse:
     known = {"logprobs": response.logprobs, "finish_reason": response.finish_reason}
     first = chat.choices[0].model_copy(update=known)
     warnings = [warning for warning in chat.warnings if warning.code is not WarningCode.NO_PLACE]
-    return chat.model_copy(update={"choices": [first, *response.choices], "warnings": warnings})
+    return chat.model_copy(update={"id": response.id, "choices": [first, *response.choices], "warnings": warnings})
 
 
 def choice_to_items(choice: Choice, *, new_id: NewId = fresh_id) -> tuple[list[OutputItem], dict[Channel, int]]:
