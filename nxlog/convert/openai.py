@@ -12,6 +12,7 @@ from __future__ import annotations
 import typing
 from typing import TYPE_CHECKING, Any, overload
 
+from msgspec import Raw
 from openai import BaseModel
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionTokenLogprob
 from openai.types.responses import (
@@ -27,13 +28,17 @@ from nxlog.convert import _openai_shapes as shapes
 from nxlog.convert.logprobs import OutputTextLogprob, TextDeltaLogprob
 from nxlog.logprobs import TokenLogprob
 from nxlog.response import ChatResponse
-from nxlog.responses import Event, OutputItem, ResponsesReply
+from nxlog.responses import Event, ResponsesReply
 from nxlog.wire import get_wire
+from nxlog.wire._openai_responses_events import decode_event
+from nxlog.wire._openai_responses_items import item_of
+from nxlog.wire._openai_responses_reply import decode_reply
 
 if TYPE_CHECKING:
     from openai.types.responses import ResponseOutputItem
 
     from nxlog.response import StreamChunk
+    from nxlog.responses import OutputItem
 
 _TEXT_RECORD = TypeAdapter(response_output_text.Logprob)
 _DELTA_RECORD = TypeAdapter(response_text_delta_event.Logprob)
@@ -93,6 +98,10 @@ def from_openai(value: ChatCompletion) -> ChatResponse: ...
 @overload
 def from_openai(value: ChatCompletionChunk) -> list[StreamChunk]: ...
 @overload
+def from_openai(value: Response) -> ResponsesReply: ...
+@overload
+def from_openai(value: ResponseStreamEvent) -> Event: ...
+@overload
 def from_openai(value: ResponseOutputItem) -> OutputItem: ...
 @overload
 def from_openai(value: ChatCompletionTokenLogprob | response_output_text.Logprob) -> TokenLogprob: ...
@@ -110,4 +119,8 @@ def from_openai(value: Any) -> Any:
         return list(get_wire(_CHAT).stream_decoder().feed(b"data: " + data + b"\n\n"))
     if isinstance(value, _RECORDS):
         return TokenLogprob.model_validate_json(data)
-    return TypeAdapter(OutputItem).validate_json(data)
+    if isinstance(value, Response):
+        return decode_reply(data)
+    if isinstance(value, tuple(_EVENTS.values())):
+        return decode_event(data)
+    return item_of(Raw(data))
