@@ -14,6 +14,7 @@ import pytest
 from agents import (
     Agent,
     ModelBehaviorError,
+    ModelRefusalError,
     ModelSettings,
     RunConfig,
     Runner,
@@ -27,7 +28,6 @@ from agents.tracing import TracingProcessor, set_trace_processors
 from openai.types.responses import (
     ResponseFunctionToolCall,
     ResponseOutputMessage,
-    ResponseOutputRefusal,
     ResponseOutputText,
     ResponseReasoningItem,
 )
@@ -331,26 +331,21 @@ async def test_reasoning(fake: FakeProvider, mode: str) -> None:
 async def test_a_refusal(fake: FakeProvider, mode: str) -> None:
     """A-10, A-21: it is a part of its own, without logprobs, which are on the reply."""
     fake.reply(FakeReply(refusal=[("No", -0.5)]))
+    handed: list[ChatResponse] = []
     async with fake.async_client() as client:
-        handed: list[ChatResponse] = []
         model = AgentsModel("m", client=client, on_reply=handed.append)
         agent = Agent("Guide", model=model, model_settings=ModelSettings(top_logprobs=1))
-        try:
+        with pytest.raises(ModelRefusalError) as caught:
             if mode == "unary":
-                result: Any = await Runner.run(agent, "Hello")
+                await Runner.run(agent, "Hello")
             else:
-                result = Runner.run_streamed(agent, "Hello")
-                async for _ in result.stream_events():
+                async for _ in Runner.run_streamed(agent, "Hello").stream_events():
                     pass
-        except Exception as error:  # newer SDKs end the run on a refusal
-            assert "efus" in type(error).__name__ + str(error)
-        else:
-            part = result.raw_responses[0].output[0].content[0]
-            assert isinstance(part, ResponseOutputRefusal)
-            assert part.refusal == "No"
-    assert handed[0].logprobs is not None
-    assert [token.token for token in handed[0].logprobs.refusal or ()] == ["No"]
-    assert WarningCode.NO_PLACE in {warning.code for warning in handed[0].warnings}
+    assert caught.value.refusal == "No"
+    (reply,) = handed
+    assert reply.logprobs is not None
+    assert [token.token for token in reply.logprobs.refusal or ()] == ["No"]
+    assert WarningCode.NO_PLACE in {warning.code for warning in reply.warnings}
 
 
 async def test_an_answer_that_was_cut_is_an_answer(fake: FakeProvider, mode: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import anyio
+import anyio.lowlevel
 import pytest
 
 from nxlog import (
@@ -318,7 +318,7 @@ def test_before_its_end_there_is_no_result() -> None:
 async def test_async_says_the_same() -> None:
     async def chunks() -> Any:
         for one in PLAIN:
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             yield one
 
     events = [event async for event in achunks_to_events(chunks(), new_id=numbered())]

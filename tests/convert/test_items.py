@@ -189,7 +189,7 @@ calls = st.builds(
 def _choice(channels: tuple[Any, Any, Any], **fields: Any) -> Choice:
     content, refusal, reasoning = (part or None for part in channels)
     data = LogprobsData(content, refusal=refusal, reasoning=reasoning)
-    return Choice(**fields, logprobs=data if data else None)
+    return Choice(**fields, logprobs=data or None)
 
 
 choices = st.builds(
