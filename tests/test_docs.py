@@ -238,6 +238,8 @@ def test_commands_exist(fence: Fence, command: str, outside: Path) -> None:
             assert set(arguments) <= {"--check", "--root"}
         case ["nxlog", *arguments]:
             check_nxlog(arguments)
+        case ["python", script, _]:
+            assert (ROOT / script).is_file()  # see tests/convert
         case ["pytest", *arguments]:
             assert set(arguments) <= {"--nxlog-record", "docs/example"}  # see tests/testing
         case _:

@@ -81,9 +81,14 @@ class Run:
 
 
 async def run(
-    fake: FakeProvider, mode: str, settings: ModelSettings | None = None, say: Any = "Hello", **options: Any
+    fake: FakeProvider,
+    mode: str,
+    settings: ModelSettings | None = None,
+    say: Any = "Hello",
+    made: Run | None = None,
+    **options: Any,
 ) -> Run:
-    made = Run()
+    made = made or Run()
     async with fake.async_client() as client:
         model = AgentsModel("m", client=client, on_reply=made.replies.append)
         agent = Agent("Guide", model=model, model_settings=settings or ModelSettings(top_logprobs=2), **options)
@@ -331,18 +336,11 @@ async def test_reasoning(fake: FakeProvider, mode: str) -> None:
 async def test_a_refusal(fake: FakeProvider, mode: str) -> None:
     """A-10, A-21: it is a part of its own, without logprobs, which are on the reply."""
     fake.reply(FakeReply(refusal=[("No", -0.5)]))
-    handed: list[ChatResponse] = []
-    async with fake.async_client() as client:
-        model = AgentsModel("m", client=client, on_reply=handed.append)
-        agent = Agent("Guide", model=model, model_settings=ModelSettings(top_logprobs=1))
-        with pytest.raises(ModelRefusalError) as caught:
-            if mode == "unary":
-                await Runner.run(agent, "Hello")
-            else:
-                async for _ in Runner.run_streamed(agent, "Hello").stream_events():
-                    pass
+    made = Run()
+    with pytest.raises(ModelRefusalError) as caught:
+        await run(fake, mode, made=made)
     assert caught.value.refusal == "No"
-    (reply,) = handed
+    (reply,) = made.replies
     assert reply.logprobs is not None
     assert [token.token for token in reply.logprobs.refusal or ()] == ["No"]
     assert WarningCode.NO_PLACE in {warning.code for warning in reply.warnings}
