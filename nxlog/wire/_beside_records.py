@@ -46,7 +46,9 @@ def completed(
 def _number(records: Iterable[TokenLogprob], ids: Iterable[int]) -> None:
     # In place, because nobody has seen the records yet and there are thousands of them.
     for record, token_id in zip(records, ids, strict=True):
-        if record.raw_token_id is None and record.token_id is None:
+        # The cheap questions first: thousands of tokens answer them with no.
+        lacking = record.raw_token_id is None and record.raw_id is None
+        if lacking and ("token_id:" not in record.token or record.token_id is None):
             force_setattr(record, "raw_token_id", token_id)
 
 
