@@ -62,12 +62,18 @@ def _records_against(
     sent: ChatRequest, records: list[TokenLogprob], response: ChatResponse
 ) -> Iterator[ParameterWarning]:
     values = [token.logprob for token in records if token.logprob is not None]
+    odd = [] if _are_plain(values) else values
     yield from _fewer_records(records, response)
-    yield from _masked(values)
+    yield from _masked(odd)
     yield from _alternatives(records, sent)
-    yield from _missing(values, records, response)
-    yield from _positive(values)
+    yield from _missing(len(records) - len(values) + sum(map(math.isnan, odd)), records, response)
+    yield from _positive(odd)
     yield from _degenerate(values)
+
+
+def _are_plain(values: list[float]) -> bool:
+    """Whether all are numbers that a logprob can be, as nearly always: then nobody needs to look at each."""
+    return math.isfinite(sum(values)) and bool(values) and min(values) > MASKED_AT and max(values) <= ROUNDING
 
 
 def _records(data: LogprobsData | None) -> Iterator[TokenLogprob]:
@@ -190,8 +196,7 @@ def _masked(values: list[float]) -> Iterator[ParameterWarning]:
         yield _warning(WarningCode.MASKED, WARNING, message, applied=sampled)
 
 
-def _missing(values: list[float], records: list[TokenLogprob], response: ChatResponse) -> Iterator[ParameterWarning]:
-    empty = len(records) - len(values) + sum(map(math.isnan, values))
+def _missing(empty: int, records: list[TokenLogprob], response: ChatResponse) -> Iterator[ParameterWarning]:
     if empty:
         message = f"{empty} of {len(records)} token records have no logprob"
         yield _warning(WarningCode.MISSING_VALUE, WARNING, message, applied=empty)
