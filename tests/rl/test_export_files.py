@@ -172,12 +172,16 @@ def test_a_file_may_end_anywhere(suffix: str, tmp_path: Path) -> None:
 
 
 @growing_format
-def test_a_file_of_nothing_yet(suffix: str, tmp_path: Path) -> None:
+def test_a_file_may_end_in_its_head(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"run{suffix}"
-    path.write_bytes(b"")
-    with open_writer(path) as out:
-        out.write(full())
-    assert list(read_trajectories(path)) == [full()]
+    open_writer(path).close()
+    head = path.read_bytes()
+    for cut in (0, 1, 5, len(head) // 2, len(head) - 1, len(head)):
+        path.write_bytes(head[:cut])
+        assert list(read_trajectories(path)) == []
+        with open_writer(path) as out:
+            out.write(full())
+        assert list(read_trajectories(path)) == [full()]
 
 
 @growing_format

@@ -65,7 +65,9 @@ def read_arrow(path: Path) -> Iterator[Row]:
         ValueError: the file is not one of ours.
     """
     with pa.OSFile(str(path)) as file:
-        stream = pa.ipc.open_stream(file)
+        stream = _next(lambda: pa.ipc.open_stream(file), file, path)
+        if stream is None:
+            return
         _check(stream.schema, path)
         while (batch := _next(stream.read_next_batch, file, path)) is not None:
             yield from rows_of(batch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -48,8 +49,10 @@ class Row:
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes."""
-        return 512 + sum(len(column) * column.itemsize for column in self.columns.values())
+        """About how many bytes of memory it takes."""
+        turn = self.data.get("turn", {})
+        texts = sum(sys.getsizeof(turn.get(name, "")) for name in ("content", "reasoning"))
+        return 2048 + texts + sum(len(column) * column.itemsize for column in self.columns.values())
 
 
 def start_row(trajectory: Trajectory) -> Row:
