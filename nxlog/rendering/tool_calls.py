@@ -157,19 +157,20 @@ def _run(ids: list[int], renderer: Renderer, *, after_mark: bool) -> str:
 
 def _parse(text: str, form: ToolFormat, marks: Marks, tools: Iterable[object] | None, id_prefix: str) -> ParsedOutput:
     described = None if tools is None else [tool.get("function", tool) for tool in template_tools(tools) or ()]
-    schemas: dict[str, Any] = {tool["name"]: tool.get("parameters", {}) for tool in described or ()}
+    schemas: dict[str, Any] = {str(tool.get("name")): tool.get("parameters") or {} for tool in described or ()}
     reasoning, rest = _without_reasoning(text, marks, marks[MARKERS[form][0]])
     pieces = list(READERS[form](rest, marks, schemas))
     content = "".join(piece for piece in pieces if isinstance(piece, str))
     blocks = [piece for piece in pieces if isinstance(piece, Block)]
     spell = str.maketrans({mark: letters for letters, mark in marks.items() if mark != letters})
     calls: list[TurnToolCall] = []
+    taken: set[str] = set()
     for i, block in enumerate(blocks):
         status = block.status
         if status is ToolCallStatus.OK and described is not None and block.name not in schemas:
             status = ToolCallStatus.UNKNOWN_TOOL
-        taken = {call.id for call in calls}
         id_ = block.id if block.id and block.id not in taken else f"{id_prefix}{i:04d}"
+        taken.add(id_)
         arguments = block.arguments.translate(spell)
         calls.append(TurnToolCall(id_, block.name.translate(spell), arguments, status, block.raw.translate(spell)))
     content = (content.strip() if blocks else content).translate(spell)

@@ -79,20 +79,29 @@ def _cuts(text: str, opening: str, closing: str) -> Iterator[str | _Cut]:
         yield text[at:start]
         inner = start + len(opening)
         found = _end_of_json(text, inner)
-        end, again = text.find(closing, found), text.find(opening, found)
-        closed = end >= 0 and not 0 <= again < end
-        stop = end if closed else again if again >= 0 else len(text)
+        again = text.find(opening, found)
+        limit = again if again >= 0 else len(text)
+        end = text.find(closing, found, limit)
+        closed = end >= 0
+        stop = end if closed else limit
         at = stop + len(closing) if closed else stop
         yield _Cut(text[start:at], text[inner:stop], closed)
     yield text[at:]
 
 
 _DECODER = json.JSONDecoder()
+_SPACE = re.compile(r"\s*")
+
+
+def _skip(pattern: re.Pattern[str], text: str, at: int) -> int:
+    """Behind what the pattern, which matches also nothing, matches there."""
+    found = pattern.match(text, at)
+    return at if found is None else found.end()
 
 
 def _end_of_json(text: str, at: int) -> int:
     """Behind the JSON object that begins there; the place itself where there is none."""
-    start = at + len(text[at:]) - len(text[at:].lstrip())
+    start = _skip(_SPACE, text, at)
     if not text.startswith("{", start):
         return at
     try:
@@ -260,16 +269,19 @@ def llama3_json(text: str, marks: Marks, schemas: Schemas) -> Iterator[Piece]:  
 
 def _objects(body: str, tag: str) -> Iterator[Block]:
     """The objects of an answer, with ``;``, the tag or nothing between them."""
-    rest = body.strip()
-    while rest:
-        end = _end_of_json(rest, 0)
-        if not end:
+    between = re.compile(rf"\s*;?\s*(?:{re.escape(tag)})?\s*")
+    body = body.rstrip()
+    at = _skip(_SPACE, body, 0)
+    while at < len(body):
+        end = _end_of_json(body, at)
+        if end == at:
+            rest = body[at:]
             yield _Cut(rest, rest, closed=not _is_cut(rest)).failed()
             return
-        cut = _Cut(rest[:end], rest[:end], closed=True)
+        cut = _Cut(body[at:end], body[at:end], closed=True)
         call = _json_call(cut.inner)
         yield cut.failed() if call is None else cut.read(*call)
-        rest = rest[end:].strip().removeprefix(";").strip().removeprefix(tag).strip()
+        at = _skip(between, body, end)
 
 
 def _is_cut(text: str) -> bool:
