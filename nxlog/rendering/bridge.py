@@ -13,6 +13,7 @@ proven right where
 
 from __future__ import annotations
 
+import contextlib
 from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -119,14 +120,26 @@ class _MadeUp:
         self._long: Messages = [{"role": "user", "content": "Something else,\nin two lines."}, said, user]
 
     def check_opening(self, prompt: Sequence[int]) -> None:
-        """Whether the prompt ends as the template opens a turn of the assistant."""
-        closed, opened = self._text(self._short, opened=False), self._text(self._short, opened=True)
+        """Whether the prompt ends as the template opens a turn of the assistant: for a question, or for a result."""
+        result = {"role": "tool", "content": "A result.", "name": "tool", "tool_call_id": "call00000"}
+        called = {"role": "assistant", "content": "", "tool_calls": self._calls([result])}
+        for before in (self._short, [*self._short, called, result]):
+            with contextlib.suppress(InvalidRequestError):  # some templates have no tools
+                opening = self._opening(before)
+                if opening and opening == array("i", prompt[-len(opening) :]):
+                    return
+        raise _UnprovenError("the prompt does not end as the template opens a turn")
+
+    def _opening(self, before: Messages) -> array[int] | None:
+        """The ids that open a turn, or the last before it where nothing does; None where no special token is first.
+
+        Only from a special token on is tokenizing alone the same as tokenizing in place.
+        """
+        closed, opened = self._text(before, opened=False), self._text(before, opened=True)
         if not opened.startswith(closed):
-            raise _UnprovenError("the template does not open a turn by adding to the text")
-        opening = self._renderer.encode(opened[len(closed) :])
-        # Only before a special token is tokenizing alone the same as tokenizing in place.
-        if opening and (opening[0] not in self._renderer.special_ids or opening != array("i", prompt[-len(opening) :])):
-            raise _UnprovenError("the prompt does not end as the template opens a turn")
+            return None
+        ids = self._renderer.encode(opened[len(closed) :]) or self._renderer.encode(closed)[-1:]
+        return ids if ids and ids[0] in self._renderer.special_ids else None
 
     def rest(self, messages: Messages) -> array[int]:
         """What follows the words of the assistant: the token that closes its turn, and the new messages."""

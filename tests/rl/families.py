@@ -163,6 +163,67 @@ GLM = """\
 {%- if add_generation_prompt %}{{- '<|assistant|>' }}{%- endif %}
 """
 
+DEEPSEEK = """\
+{{- bos_token }}
+{%- for message in messages if message.role == 'system' %}{{- message.content }}{%- endfor %}
+{%- set after = namespace(result=false) %}
+{%- for message in messages %}
+    {%- if message.role == 'user' %}
+        {{- '<|User|>' + message.content + ('' if loop.last else '<|Assistant|>') }}
+    {%- elif message.role == 'assistant' %}
+        {{- message.content.split('</think>')[-1] }}
+        {%- for call in message.tool_calls or [] %}
+            {{- '<|tool_call_begin|>' + call.function.name + '\\n' + call.function.arguments | tojson }}
+            {{- '<|tool_call_end|>' }}
+        {%- endfor %}
+        {{- eos_token }}
+    {%- elif message.role == 'tool' %}
+        {{- '<|tool_output_begin|>' + message.content + '<|tool_output_end|>' }}
+    {%- endif %}
+    {%- set after.result = message.role == 'tool' %}
+{%- endfor %}
+{%- if add_generation_prompt and not after.result %}{{- '<|Assistant|>' }}{%- endif %}
+"""
+
+HARMONY = """\
+{%- for message in messages %}
+    {%- if message.role == 'tool' %}
+        {%- if not messages[loop.index0 - 1].tool_calls and messages[loop.index0 - 1].role != 'tool' %}
+            {{ raise_exception('a result of no call') }}
+        {%- endif %}
+        {{- '<|start|>functions.tool to=assistant<|message|>' + message.content + '<|end|>' }}
+    {%- elif message.tool_calls %}
+        {%- for call in message.tool_calls %}
+            {{- '<|start|>assistant to=functions.' + call.function.name + '<|channel|>commentary json<|message|>' }}
+            {{- call.function.arguments | tojson + '<|call|>' }}
+        {%- endfor %}
+    {%- elif message.role == 'assistant' %}
+        {{- '<|start|>assistant<|channel|>final<|message|>' + message.content + '<|end|>' }}
+    {%- else %}
+        {{- '<|start|>' + message.role + '<|message|>' + message.content + '<|end|>' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|start|>assistant' }}{%- endif %}
+"""
+
+KIMI = """\
+{%- for message in messages %}
+    {{- '<|im_' + message.role + '|>' + message.role + '<|im_middle|>' }}
+    {%- if message.role == 'tool' %}{{- '## Return of ' + message.tool_call_id + '\\n' }}{%- endif %}
+    {{- message.content }}
+    {%- if message.tool_calls %}
+        {{- '<|tool_calls_section_begin|>' }}
+        {%- for call in message.tool_calls %}
+            {{- '<|tool_call_begin|>' + call.id + '<|tool_call_argument_begin|>' + call.function.arguments | tojson }}
+            {{- '<|tool_call_end|>' }}
+        {%- endfor %}
+        {{- '<|tool_calls_section_end|>' }}
+    {%- endif %}
+    {{- '<|im_end|>' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_assistant|>assistant<|im_middle|>' }}{%- endif %}
+"""
+
 
 @dataclass(frozen=True)
 class Family:
@@ -189,6 +250,10 @@ class Family:
 
     def renderer(self) -> Renderer:
         return _renderer(self)
+
+
+def marked(*names: str) -> tuple[str, ...]:
+    return tuple(f"<|{name}|>" for name in names)
 
 
 FAMILIES = {
@@ -240,8 +305,36 @@ FAMILIES = {
             ("<tool_call>", "</tool_call>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"),
             roles=("user", "tool"),
         ),
+        Family(
+            "deepseek",
+            DEEPSEEK,
+            marked("bos", "eos", "User", "Assistant", "tool_call_begin", "tool_call_end")
+            + marked("tool_output_begin", "tool_output_end"),
+            "<|eos|>",
+            ("<|eos|>",),
+            roles=("user", "tool"),
+            bos="<|bos|>",
+        ),
+        Family(
+            "kimi",
+            KIMI,
+            marked("im_system", "im_user", "im_assistant", "im_tool", "im_middle", "im_end")
+            + marked("tool_calls_section_begin", "tool_calls_section_end")
+            + marked("tool_call_begin", "tool_call_argument_begin", "tool_call_end"),
+            "<|im_end|>",
+            ("<|im_end|>",),
+        ),
     )
 }
+
+GPT_OSS = Family(
+    "harmony",
+    HARMONY,
+    marked("start", "end", "message", "channel", "call", "return"),
+    "<|end|>",
+    ("<|return|>", "<|call|>"),
+)
+"""Answers end with another token than the one they have in a history."""
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nxlog.rendering import Renderer
-from tests.rl.families import FAMILIES, Family
+from tests.rl.families import FAMILIES, GPT_OSS, Family
 
 every_family = pytest.mark.parametrize("family", FAMILIES.values(), ids=list(FAMILIES))
 SYSTEM_FREE: list[dict[str, Any]] = [{"role": "user", "content": "What is the capital of France?"}]
@@ -43,7 +43,7 @@ def new_messages(family: Family) -> st.SearchStrategy[list[dict[str, Any]]]:
 
 
 @every_family
-@settings(max_examples=40)
+@settings(max_examples=50)
 @given(st.data())
 def test_what_was_sampled_stays_whatever_it_is(family: Family, data: st.DataObject) -> None:
     """C-08 wants turns to add up: ids that no tokenizer would have chosen are kept, id for id."""
@@ -75,7 +75,7 @@ def test_what_was_sampled_stays_whatever_it_is(family: Family, data: st.DataObje
 
 
 @every_family
-@settings(max_examples=40)
+@settings(max_examples=50)
 @given(st.data())
 def test_it_is_the_template_where_the_template_changes_nothing(family: Family, data: st.DataObject) -> None:
     """For an answer that is tokenized as it was sampled, the bridge and the template give the same."""
@@ -195,6 +195,10 @@ PLAIN = (
     "{% if add_generation_prompt %}assistant:{% endif %}"
 )
 FORGETS = "{% for m in messages[-1:] %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}"
+UNCLOSED = (
+    "{% for m in messages %}<|im_start|>{{ m.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>{% endif %}"
+)
 SILENT = (
     "{% for m in messages %}{% if m.role != 'assistant' %}<|im_start|>{{ m.content }}<|im_end|>{% endif %}{% endfor %}"
 )
@@ -205,7 +209,7 @@ SILENT = (
     [
         (NUMBERED, "depends on what was said before"),
         (PLAIN, "opens a turn"),
-        (PLAIN.replace("assistant:", "").replace("\n", "\n\n"), "special token"),
+        (UNCLOSED, "special token"),
         (FORGETS, "earlier messages"),
         (SILENT, "does not write what the assistant said"),
     ],
@@ -241,6 +245,33 @@ def test_calls_end_with_a_token_of_their_own() -> None:
     # Two results: the template writes no two calls, but their results.
     two = renderer.bridge_to_next_turn(prompt, renderer.encode("ok<|eot_id|>"), [said("tool", "x"), said("tool", "y")])
     assert two is not None
+
+
+def test_an_answer_that_a_history_ends_otherwise_is_refused() -> None:
+    """gpt-oss ends an answer by ``<|return|>``, where a history has ``<|end|>``; calls stay as they were sampled."""
+    renderer = GPT_OSS.renderer()
+    prompt = renderer.render(SYSTEM_FREE, tools=TOOLS).token_ids
+    answer = renderer.encode("<|channel|>final<|message|>Paris<|return|>")
+    assert "ends with '<|return|>'" in (renderer.bridge(prompt, answer, ASK, TOOLS).reason or "")
+    call = renderer.encode(" to=functions.look_up<|channel|>commentary json<|message|>{}<|call|>")
+    for results in ([said("tool", "x")], [said("tool", "x"), said("tool", "y", 1)]):
+        longer = renderer.bridge_to_next_turn(prompt, call, results, TOOLS)
+        assert longer is not None
+        assert longer[: len(prompt) + len(call)].tolist() == [*prompt, *call]
+        assert renderer.decode(longer).endswith("<|end|><|start|>assistant")
+    assert "a result of no call" in (renderer.bridge(prompt, call, [*ASK, said("tool", "x")], TOOLS).reason or "")
+
+
+def test_a_turn_may_open_otherwise_after_a_result() -> None:
+    """DeepSeek's template opens no turn behind a result: the end of the result does."""
+    renderer = FAMILIES["deepseek"].renderer()
+    ids = renderer.render(SYSTEM_FREE).token_ids
+    for message in (said("tool", "a"), said("tool", "b"), said("user", "c"), said("user", "d")):
+        longer = renderer.bridge_to_next_turn(ids, renderer.encode("so<|eos|>"), [message])
+        assert longer is not None
+        ids = longer
+    # A question that nothing opens is no prompt.
+    assert renderer.bridge_to_next_turn(ids[:-1], renderer.encode("so<|eos|>"), ASK) is None
 
 
 def test_the_word_that_marks_the_place_may_be_said() -> None:
