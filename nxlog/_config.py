@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
@@ -16,7 +16,7 @@ from nxlog.call import Call, Policy, Target
 from nxlog.errors import InvalidRequestError
 from nxlog.parameter_adapter import OnUnknown, OnUnsupported
 from nxlog.registry import Provider, ProviderKind, Registry
-from nxlog.request import ChatRequest, describe_errors
+from nxlog.request import ChatRequest, Request, describe_errors
 from nxlog.verdicts import Verdicts
 from nxlog.wire import get_wire
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from nxlog.registry import Wire
+
+
+RequestT = TypeVar("RequestT", bound=Request)
 
 
 class Config:
@@ -53,18 +56,21 @@ class Config:
         self._variables = {name: checked_variable(name, value) for name, value in (variables or {}).items()}
         self._keys = Keys(api_key)
         self._wire = wire
+        # A server that no file describes speaks whatever it is spoken to.
+        self._is_custom = False
         self._provider = self._default_provider(provider)
         if wire is not None:
             get_wire(wire)
         # An empty one is false, and the user's all the same.
         self.verdicts: Verdicts = Verdicts() if verdicts is None else verdicts
         self.policy: Policy = Policy(on_unsupported, on_unknown, self.verdicts, Trials(event))
-        self._targets: dict[str, Target] = {}
+        self._targets: dict[tuple[str, str | None], Target] = {}
 
     def _default_provider(self, name: str | None) -> Provider | None:
         if name is not None:
             return self._registry.provider(name)
         if self._base_url is not None:
+            self._is_custom = True
             return self._registry.custom(self._base_url, self._wire or "openai-chat")
         if self._keys.given:
             raise InvalidRequestError(
@@ -73,29 +79,36 @@ class Config:
             )
         return None
 
-    def needs_engine(self, model: str) -> bool:
+    @property
+    def has_provider(self) -> bool:
+        """Whether a model's name need not say where the model is."""
+        return self._provider is not None
+
+    def needs_engine(self, model: str, *, wire: str | None = None) -> bool:
         """Whether the embedded engine must be running before ``target`` is asked for."""
-        if model in self._targets:
+        if (model, wire) in self._targets:
             return False
         provider, _ = self._registry.resolve(model, self._provider)
         return provider.kind is ProviderKind.LOCAL and self._base_url is None
 
-    def target(self, model: str) -> Target:
-        """Where that model is, and how to speak to it.
+    def target(self, model: str, *, wire: str | None = None) -> Target:
+        """Where that model is, and how to speak to it; on the client's wire, if no other is named.
 
         Raises:
             UnknownProviderError: the model name does not say where, or says it wrong.
             MissingKeyError: the provider needs a key and there is none.
             InvalidRequestError: the provider has no known address.
         """
-        found = self._targets.get(model)
+        found = self._targets.get((model, wire))
         if found is None:
-            found = self._targets[model] = self._resolve(model)
+            found = self._targets[model, wire] = self._resolve(model, wire or self._wire)
         return found
 
-    def _resolve(self, name: str) -> Target:
+    def _resolve(self, name: str, wire: str | None) -> Target:
         provider, model = self._registry.resolve(name, self._provider)
-        wire = self._wire or provider.default_wire
+        wire = wire or provider.default_wire
+        if self._is_custom and wire not in provider.wires:
+            provider = self._registry.custom(str(self._base_url), wire)
         reach = provider.wires.get(wire)
         if reach is None:
             raise InvalidRequestError(
@@ -158,7 +171,9 @@ class Config:
         return Call(self.target(request.model), self.policy, request, stream)
 
 
-def as_request(request: ChatRequest | None, fields: Mapping[str, Any]) -> ChatRequest:
+def as_request(
+    request: RequestT | None, fields: Mapping[str, Any], kind: type[RequestT], *, how: str = "chat"
+) -> RequestT:
     """The request itself, or one made of its fields.
 
     Raises:
@@ -166,18 +181,21 @@ def as_request(request: ChatRequest | None, fields: Mapping[str, Any]) -> ChatRe
     """
     if request is None:
         try:
-            return ChatRequest.model_validate(dict(fields))
+            return kind.model_validate(dict(fields))
         except ValidationError as error:
             param, message = describe_errors(list(error.errors()))
             raise InvalidRequestError(message, param=param) from None
-    if not isinstance(request, ChatRequest):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(request, kind):
         raise InvalidRequestError(
-            f"request: expected a ChatRequest, got {type(request).__name__}; fields go as keywords: chat(model=...)",
+            f"request: expected a {kind.__name__}, got {type(request).__name__}; "
+            f"fields go as keywords: {how}(model=...)",
             param="request",
         )
     if fields:
         names = ", ".join(fields)
-        raise InvalidRequestError(f"give a ChatRequest or fields, not both; {names} came with a request", param=names)
+        raise InvalidRequestError(
+            f"give a {kind.__name__} or fields, not both; {names} came with a request", param=names
+        )
     return request
 
 

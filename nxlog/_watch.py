@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from nxlog.call import Call, StreamReader
-    from nxlog.response import ChatResponse, StreamChunk
+    from nxlog.call import Call
+    from nxlog.exchange import HttpRequest
+    from nxlog.response import ChatResponse
     from nxlog.warnings import ParameterWarning
 
 logger = logging.getLogger("nxlog")
@@ -36,6 +37,20 @@ class Head(Protocol):
     @property
     def status(self) -> int:
         """The HTTP status."""
+        ...
+
+
+class Reader(Protocol):
+    """What reads a stream."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the stream came to its end."""
+        ...
+
+    @property
+    def response(self) -> ChatResponse:
+        """What has arrived so far."""
         ...
 
 
@@ -105,9 +120,9 @@ def checked_observer(value: object) -> Observer | None:
     return cast("Observer | None", value)
 
 
-def watch(call: Call, observer: Observer | None) -> Watch | Unwatched:
-    """What reports this call to whoever watches."""
-    observer = observer or _Everywhere.observer
+def watch(call: Call, observer: Observer | None, *, generates: bool = True) -> Watch | Unwatched:
+    """What reports this call to whoever watches; one that generates nothing is no matter of observers."""
+    observer = (observer or _Everywhere.observer) if generates else None
     if observer is None and not logger.isEnabledFor(logging.INFO):
         return UNWATCHED
     return Watch(call, None if observer is None else _quietly(lambda: observer.started(call)))
@@ -131,7 +146,7 @@ class Unwatched:
         """Around what may fail before there is a reply."""
         return _NOTHING
 
-    def attempt(self) -> Unwatched:
+    def attempt(self, request: HttpRequest) -> Unwatched:  # noqa: ARG002 - the same as below
         """Around one HTTP request, up to its response or the head of it."""
         return self
 
@@ -142,18 +157,18 @@ class Unwatched:
     def opened(self) -> None:
         """A stream is open."""
 
-    def chunks(self, chunks: Iterator[StreamChunk]) -> Iterator[StreamChunk]:
+    def chunks(self, chunks: Iterator[T]) -> Iterator[T]:
         """The same chunks."""
         return chunks
 
-    def failed(self, error: ErrorT, reader: StreamReader | None = None) -> ErrorT:  # noqa: ARG002 - the same as below
+    def failed(self, error: ErrorT, reader: Reader | None = None) -> ErrorT:  # noqa: ARG002 - the same as below
         """The same error, which ended the call, a stream with what had arrived."""
         return error
 
     def replied(self, response: ChatResponse) -> None:
         """The whole reply is here."""
 
-    def closed(self, reader: StreamReader | None) -> None:
+    def closed(self, reader: Reader | None) -> None:
         """The stream is closed, at its end or before."""
 
     def __enter__(self) -> Self:
@@ -185,27 +200,27 @@ class Watch:
         """Around what may fail before there is a reply."""
         return _Running(self, self._observation)
 
-    def attempt(self) -> _Attempt:
+    def attempt(self, request: HttpRequest) -> _Attempt:
         """Around one HTTP request, up to its response or the head of it."""
         self._attempts += 1
-        return _Attempt(self)
+        return _Attempt(self, request)
 
     def opened(self) -> None:
         """A stream is open."""
         self._tell()
 
-    def chunks(self, chunks: Iterator[StreamChunk]) -> Iterator[StreamChunk]:
+    def chunks(self, chunks: Iterator[T]) -> Iterator[T]:
         """The same chunks."""
         return chunks if self._begun else self._first(chunks)
 
-    def _first(self, chunks: Iterator[StreamChunk]) -> Iterator[StreamChunk]:
+    def _first(self, chunks: Iterator[T]) -> Iterator[T]:
         for chunk in chunks:
             if not self._begun:
                 self._begun = True
                 self._report(lambda seen: seen.began(self._seconds))
             yield chunk
 
-    def failed(self, error: ErrorT, reader: StreamReader | None = None) -> ErrorT:
+    def failed(self, error: ErrorT, reader: Reader | None = None) -> ErrorT:
         """The same error, which ended the call, a stream with what had arrived."""
         if not self._over:
             self._end(None if reader is None else reader.response, error, complete=False)
@@ -215,7 +230,7 @@ class Watch:
         """The whole reply is here."""
         self._end(response, None, complete=True)
 
-    def closed(self, reader: StreamReader | None) -> None:
+    def closed(self, reader: Reader | None) -> None:
         """The stream is closed, at its end or before."""
         if reader is not None and not self._over:
             self._end(reader.response, None, complete=reader.complete)
@@ -256,14 +271,14 @@ class Watch:
             )
         )
 
-    def attempted(self, status: int | None, error: BaseException | None, seconds: float) -> None:
+    def attempted(self, request: HttpRequest, status: int | None, error: BaseException | None, seconds: float) -> None:
         """One HTTP request is over."""
         self._status = status
         if logger.isEnabledFor(logging.DEBUG):
             outcome = status if error is None else type(error).__name__
             logger.debug(
-                "POST %s: %s in %.3f s, attempt %d",
-                *(self._call.hide(request_line(self._call.url)), outcome, seconds, self._attempts),
+                "%s %s: %s in %.3f s, attempt %d",
+                *(request.method, self._call.hide(request_line(request.url)), outcome, seconds, self._attempts),
             )
 
 
@@ -301,10 +316,11 @@ class _Running:
 class _Attempt:
     """One HTTP request."""
 
-    __slots__ = ("_start", "_status", "_watch")
+    __slots__ = ("_request", "_start", "_status", "_watch")
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Watch, request: HttpRequest) -> None:
         self._watch = watch
+        self._request = request
         self._status: int | None = None
         self._start = time.monotonic()
 
@@ -319,7 +335,7 @@ class _Attempt:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._watch.attempted(self._status, error, time.monotonic() - self._start)
+        self._watch.attempted(self._request, self._status, error, time.monotonic() - self._start)
 
 
 def request_line(url: str) -> str:

@@ -26,7 +26,7 @@ from nxlog.warnings import ParameterWarning, WarningCode, WarningSeverity, Warni
 from nxlog.wire.errors import RefusalKind, classify_refusal, status_error
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from nxlog.auth import Source
     from nxlog.distribution import Distribution
@@ -76,6 +76,10 @@ class Call:
     policy: Policy
     asked: ChatRequest
     stream: bool
+    encode: Callable[[ChatRequest], bytes] | None = field(default=None, repr=False)
+    """The body for what the gate left of ``asked``, where that is a view of a request of another kind."""
+    read: float | None = None
+    """Seconds between two pieces of the response, where that is to be less than the client's own limit."""
     sent: ChatRequest = field(init=False)
     warnings: list[ParameterWarning] = field(init=False)
     credential: CallCredential | None = field(init=False, repr=False)
@@ -125,8 +129,11 @@ class Call:
     def http_request(self) -> HttpRequest:
         """The request as it goes out now."""
         target = self.target
-        content = target.wire.encode(self.sent, model=target.model, stream=self.stream, spelling=target.spelling)
-        return HttpRequest(self.url, target.headers, content, stream=self.stream, credential=self.credential)
+        if self.encode is not None:
+            content = self.encode(self.sent)
+        else:
+            content = target.wire.encode(self.sent, model=target.model, stream=self.stream, spelling=target.spelling)
+        return HttpRequest(self.url, target.headers, content, self.stream, self.credential, self.read)
 
     def opened(self) -> Generator[HttpRequest | Pause, HttpResponse | None, HttpResponse]:
         """Send, after the call that finds out what the server makes of the fields, if there is one.
@@ -149,22 +156,36 @@ class Call:
         return response
 
     def _answered(self) -> Generator[HttpRequest | Pause, HttpResponse | None, HttpResponse]:
-        """Send; again when a token may have expired, and with less when the server refuses what was asked."""
-        response = yield from self._sent()
-        if response.status == 401 and self.credential is not None and self.credential.renew():
-            response = yield from self._sent()
+        """Send, and again with less when the server refuses what was asked."""
+        response = yield from self._sent(self.http_request())
         # At most one number is lowered, and at most once logprobs are given up.
         for _ in range(2):
             if response.status < 400 or not self._ask_less(self.error_of(response)):
                 break
-            response = yield from self._sent()
+            response = yield from self._sent(self.http_request())
+        return self._succeeded(response)
+
+    def exchanged(self, request: HttpRequest) -> Generator[HttpRequest | Pause, HttpResponse | None, HttpResponse]:
+        """Send another request to the same place.
+
+        Raises:
+            StatusError: the server's answer is an error.
+            RedirectError: the server points elsewhere.
+        """
+        return self._succeeded((yield from self._sent(request)))
+
+    def _succeeded(self, response: HttpResponse) -> HttpResponse:
         if response.status >= 300:
             raise self.error_of(response)
         return response
 
-    def _sent(self) -> Generator[HttpRequest | Pause, HttpResponse | None, HttpResponse]:
+    def _sent(self, request: HttpRequest) -> Generator[HttpRequest | Pause, HttpResponse | None, HttpResponse]:
+        """Send, and once more when a token may have expired."""
         # Only a pause is answered with nothing.
-        return cast("HttpResponse", (yield self.http_request()))
+        response = cast("HttpResponse", (yield request))
+        if response.status == 401 and self.credential is not None and self.credential.renew():
+            response = cast("HttpResponse", (yield request))
+        return response
 
     def _ask_less(self, error: NxlogError) -> bool:
         """Whether the request was changed, because the error says that it asks for too much."""
@@ -242,7 +263,7 @@ class Call:
 
     def _named(self, response: ChatResponse) -> ChatResponse:
         """The reply with its provider, what was asked for, and what its numbers describe."""
-        label, source = self._distribution
+        label, source = self.distribution
         choices = [
             choice
             if choice.logprobs is None
@@ -253,7 +274,8 @@ class Call:
         return with_asked(named, logprobs=bool(self.asked.logprobs), top_logprobs=self.asked.top_logprobs)
 
     @property
-    def _distribution(self) -> tuple[Distribution, DistributionSource]:
+    def distribution(self) -> tuple[Distribution, DistributionSource]:
+        """What the numbers describe, and who says so."""
         capabilities = self.target.capabilities
         evidence = () if capabilities.claims is None else capabilities.claims.distribution.evidence
         # Without claims behind them the capabilities are an object of the user's making.
@@ -372,18 +394,3 @@ def not_a_stream(response: HttpResponse, call: Call) -> NxlogError:
         status_code=response.status,
     )
     return call.blame(whole)
-
-
-STREAM_TYPES = (
-    "text/event-stream",
-    "application/octet-stream",
-    "text/plain",
-    "application/x-ndjson",
-    "application/vnd.amazon.eventstream",
-)
-
-
-def is_stream(headers: Mapping[str, str]) -> bool:
-    """Whether the content type can be that of a stream; a missing one can."""
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return not kind or kind in STREAM_TYPES

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 
 from nxlog._config import Config, as_request
-from nxlog._drive import adrive, drive
 from nxlog._render import about, detokenize, render, tokenize
-from nxlog._watch import checked_observer, watch
+from nxlog._run import AsyncRunner, Runner
+from nxlog._watch import checked_observer
 from nxlog.call import chat
+from nxlog.request import ChatRequest
 from nxlog.retry import RetryPolicy
 from nxlog.streams import AsyncStream, Stream
 from nxlog.timeout import Timeout
@@ -21,24 +22,21 @@ from nxlog.warnings import emit
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
     from nxlog._watch import Observer
     from nxlog.auth import ApiKey, AsyncApiKey
     from nxlog.call import Call
-    from nxlog.exchange import HttpRequest, HttpResponse
     from nxlog.http import OwnAsyncClient, OwnClient
     from nxlog.parameter_adapter import OnUnknown, OnUnsupported
     from nxlog.registry import Registry
     from nxlog.rendered import Rendered
-    from nxlog.request import ChatRequest
     from nxlog.response import ChatResponse
+    from nxlog.responses.resource import AsyncResponses, Responses
     from nxlog.verdicts import Verdicts
 
-
-T = TypeVar("T")
 
 DEFAULT_TIMEOUT = Timeout()
 DEFAULT_RETRIES = RetryPolicy()
@@ -100,12 +98,11 @@ class Client:
             verdicts=verdicts,
             event=threading.Event,
         )
-        self._telemetry = checked_observer(telemetry)
-        self._timeout = Timeout.of(timeout)
-        self._retries = RetryPolicy.of(retries)
+        limits, observer = Timeout.of(timeout), checked_observer(telemetry)
         from nxlog.http import SyncTransport  # noqa: PLC0415 - httpx is a third of the import time
 
-        self._transport = SyncTransport(timeout=self._timeout, http_client=http_client)
+        transport = SyncTransport(timeout=limits, http_client=http_client)
+        self._runner = Runner(transport, RetryPolicy.of(retries), limits, observer)
 
     def chat(self, request: ChatRequest | None = None, /, **fields: Any) -> ChatResponse:
         """Send a request, given whole or as fields: ``chat(model=..., messages=..., logprobs=True)``.
@@ -113,21 +110,8 @@ class Client:
         Raises:
             NxlogError: see ``nxlog.errors``.
         """
-        call = self._config.call(as_request(request, fields), stream=False)
-        deadline = self._timeout.deadline()
-        watched = watch(call, self._telemetry)
-
-        def send(outgoing: HttpRequest) -> HttpResponse:
-            with watched.attempt() as attempt:
-                return attempt.answered(self._transport.send(outgoing, deadline=deadline))
-
-        with watched.running():
-            reply = drive(
-                chat(call),
-                lambda outgoing: self._retries.call(lambda: send(outgoing), deadline=deadline),
-                deadline=deadline,
-            )
-        watched.replied(reply)
+        call = self._config.call(as_request(request, fields, ChatRequest), stream=False)
+        reply = self._runner.run(chat(call), call, lambda reply: reply)
         emit(reply.warnings, stacklevel=2)
         return reply
 
@@ -137,8 +121,8 @@ class Client:
         Raises:
             RequestError: the request cannot be sent; nothing was.
         """
-        call = self._config.call(as_request(request, fields), stream=True)
-        return Stream(call, self._transport, self._retries, self._timeout, self._telemetry)
+        call = self._config.call(as_request(request, fields, ChatRequest), stream=True)
+        return Stream(call, self._runner)
 
     def render(self, request: ChatRequest | None = None, /, **fields: Any) -> Rendered:
         """The prompt that the server makes of a request, which is not answered: by the server's own template.
@@ -147,8 +131,8 @@ class Client:
             UnsupportedParameterError: the provider has no endpoint for that; see ``nxlog.rendering``.
             NxlogError: see ``nxlog.errors``.
         """
-        call = self._config.call(as_request(request, fields), stream=False)
-        return self._ask(render(call))
+        call = self._config.call(as_request(request, fields, ChatRequest), stream=False)
+        return self._runner.run(render(call))
 
     def tokenize(self, text: str, *, model: str, add_special: bool = False) -> array[int]:
         """The ids of a text by the server's tokenizer; special tokens are spelled out in it.
@@ -163,7 +147,7 @@ class Client:
             NxlogError: see ``nxlog.errors``.
         """
         call = self._config.call(about(model), stream=False)
-        return self._ask(tokenize(call, text, add_special=add_special))
+        return self._runner.run(tokenize(call, text, add_special=add_special))
 
     def detokenize(self, ids: Sequence[int], *, model: str) -> str:
         """The text of ids by the server's tokenizer.
@@ -172,17 +156,14 @@ class Client:
             UnsupportedParameterError: the provider has no endpoint for that.
             NxlogError: see ``nxlog.errors``.
         """
-        return self._ask(detokenize(self._config.call(about(model), stream=False), ids))
+        return self._runner.run(detokenize(self._config.call(about(model), stream=False), ids))
 
-    def _ask(self, flow: Generator[HttpRequest, HttpResponse | None, T]) -> T:
-        deadline = self._timeout.deadline()
-        return drive(
-            flow,
-            lambda outgoing: self._retries.call(
-                lambda: self._transport.send(outgoing, deadline=deadline), deadline=deadline
-            ),
-            deadline=deadline,
-        )
+    @cached_property
+    def responses(self) -> Responses:
+        """The Responses API: create, stream, retrieve, wait, cancel, delete."""
+        from nxlog.responses.resource import Responses  # noqa: PLC0415 - most clients do without
+
+        return Responses(self._config, self._runner)
 
     @property
     def verdicts(self) -> Verdicts:
@@ -191,7 +172,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        self._transport.close()
+        self._runner.transport.close()
 
     def __enter__(self) -> Self:
         return self
@@ -238,12 +219,11 @@ class AsyncClient:
             verdicts=verdicts,
             event=anyio.Event,
         )
-        self._telemetry = checked_observer(telemetry)
-        self._timeout = Timeout.of(timeout)
-        self._retries = RetryPolicy.of(retries)
+        limits, observer = Timeout.of(timeout), checked_observer(telemetry)
         from nxlog.http import AsyncTransport  # noqa: PLC0415 - as above
 
-        self._transport = AsyncTransport(timeout=self._timeout, http_client=http_client)
+        transport = AsyncTransport(timeout=limits, http_client=http_client)
+        self._runner = AsyncRunner(transport, RetryPolicy.of(retries), limits, observer)
 
     async def chat(self, request: ChatRequest | None = None, /, **fields: Any) -> ChatResponse:
         """Send a request, given whole or as fields.
@@ -251,21 +231,8 @@ class AsyncClient:
         Raises:
             NxlogError: see ``nxlog.errors``.
         """
-        call = await self._call(as_request(request, fields))
-        deadline = self._timeout.deadline()
-        watched = watch(call, self._telemetry)
-
-        async def send(outgoing: HttpRequest) -> HttpResponse:
-            with watched.attempt() as attempt:
-                return attempt.answered(await self._transport.send(outgoing, deadline=deadline))
-
-        with watched.running():
-            reply = await adrive(
-                chat(call),
-                lambda outgoing: self._retries.acall(lambda: send(outgoing), deadline=deadline),
-                deadline=deadline,
-            )
-        watched.replied(reply)
+        call = await self._call(as_request(request, fields, ChatRequest))
+        reply = await self._runner.run(chat(call), call, lambda reply: reply)
         emit(reply.warnings, stacklevel=2)
         return reply
 
@@ -275,22 +242,22 @@ class AsyncClient:
         Raises:
             RequestError: the request cannot be sent; nothing was.
         """
-        request = as_request(request, fields)
+        request = as_request(request, fields, ChatRequest)
         prepare = partial(self._config.call, request, stream=True)
         call = prepare if self._config.needs_engine(request.model) else prepare()
-        return AsyncStream(call, self._transport, self._retries, self._timeout, self._telemetry)
+        return AsyncStream(call, self._runner)
 
     async def render(self, request: ChatRequest | None = None, /, **fields: Any) -> Rendered:
         """The prompt that the server makes of a request; as of ``Client``."""
-        return await self._ask(render(await self._call(as_request(request, fields))))
+        return await self._runner.run(render(await self._call(as_request(request, fields, ChatRequest))))
 
     async def tokenize(self, text: str, *, model: str, add_special: bool = False) -> array[int]:
         """The ids of a text by the server's tokenizer; as of ``Client``."""
-        return await self._ask(tokenize(await self._call(about(model)), text, add_special=add_special))
+        return await self._runner.run(tokenize(await self._call(about(model)), text, add_special=add_special))
 
     async def detokenize(self, ids: Sequence[int], *, model: str) -> str:
         """The text of ids by the server's tokenizer; as of ``Client``."""
-        return await self._ask(detokenize(await self._call(about(model)), ids))
+        return await self._runner.run(detokenize(await self._call(about(model)), ids))
 
     async def _call(self, request: ChatRequest) -> Call:
         if self._config.needs_engine(request.model):
@@ -298,15 +265,12 @@ class AsyncClient:
             await anyio.to_thread.run_sync(self._config.target, request.model)
         return self._config.call(request, stream=False)
 
-    async def _ask(self, flow: Generator[HttpRequest, HttpResponse | None, T]) -> T:
-        deadline = self._timeout.deadline()
-        return await adrive(
-            flow,
-            lambda outgoing: self._retries.acall(
-                lambda: self._transport.send(outgoing, deadline=deadline), deadline=deadline
-            ),
-            deadline=deadline,
-        )
+    @cached_property
+    def responses(self) -> AsyncResponses:
+        """The Responses API: create, stream, retrieve, wait, cancel, delete."""
+        from nxlog.responses.resource import AsyncResponses  # noqa: PLC0415 - as above
+
+        return AsyncResponses(self._config, self._runner)
 
     @property
     def verdicts(self) -> Verdicts:
@@ -315,7 +279,7 @@ class AsyncClient:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._transport.aclose()
+        await self._runner.transport.aclose()
 
     async def __aenter__(self) -> Self:
         return self

@@ -28,7 +28,7 @@ class Credential(Protocol):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class HttpRequest:
-    """One POST. Headers, the query and what stands before the host may be secret, so none is in the repr."""
+    """One request. Headers, the query and what stands before the host may be secret, so none is in the repr."""
 
     url: str
     headers: Mapping[str, str]
@@ -38,6 +38,7 @@ class HttpRequest:
     """Asked for further headers at every attempt."""
     read: float | None = None
     """Seconds between two pieces of the response, where that is to be less than the client's own limit."""
+    method: str = "POST"
 
     def authorized(self) -> HttpRequest:
         """The request of one attempt; may block."""
@@ -79,3 +80,18 @@ class Sleep:
     """Nothing to send for a while: what is waited for is at the server."""
 
     seconds: float
+
+
+STREAM_TYPES = (
+    "text/event-stream",
+    "application/octet-stream",
+    "text/plain",
+    "application/x-ndjson",
+    "application/vnd.amazon.eventstream",
+)
+
+
+def is_stream(headers: Mapping[str, str]) -> bool:
+    """Whether the content type can be that of a stream; a missing one can."""
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return not kind or kind in STREAM_TYPES

@@ -50,8 +50,6 @@ RESPONSES_TYPES = {"items", "request", "reply", "events"}
 ALLOWED: dict[str, set[str]] = {
     **dict.fromkeys(TYPES, TYPES),
     "wire": TYPES | {"wire", "responses"},
-    "responses": TYPES
-    | {"responses", "call", "wire", "retry", "auth", "_config", "_drive", "_watch", "streams", "http"},
     "registry": {"registry", "errors", "distribution"},
     "verdicts": {"errors"},
     "_trials": {"verdicts"},

@@ -81,7 +81,8 @@ class AwsSource(RefreshingSource):
         """The signature of this request, its date, and the token of temporary credentials."""
         content_type = request.headers.get("content-type", "application/json")
         # What is signed must arrive as it is, so it is the least that is allowed: host, type, body and date.
-        signed = self._request("POST", request.url, data=request.content, headers={"content-type": content_type})
+        least = {"content-type": content_type}
+        signed = self._request(request.method, request.url, data=request.content, headers=least)
         self._sigv4(self._frozen, self._service, self._region_of(request.url)).add_auth(signed)
         headers = {name.lower(): str(value) for name, value in signed.headers.items()}
         signature = headers["authorization"].rpartition("Signature=")[2]

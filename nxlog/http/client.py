@@ -116,7 +116,7 @@ def _build(client: httpx.Client | httpx.AsyncClient, request: HttpRequest, limit
         raise InvalidRequestError("http_client is closed; make a new one", param="http_client")
     target = target_of(request.url)
     return client.build_request(
-        "POST",
+        request.method,
         target.url,
         headers=header_list(request, target),
         content=request.content,

@@ -80,9 +80,10 @@ def build_request(request: HttpRequest, target: Target, limits: dict[str, Any]) 
     """
     headers = header_list(request, target)
     headers.insert(0, (b"Host", target.host))
-    headers.append((b"Content-Length", b"%d" % len(request.content)))
+    if request.content or request.method == "POST":
+        headers.append((b"Content-Length", b"%d" % len(request.content)))
     return httpx.Request(
-        "POST",
+        request.method,
         target.url,
         headers=headers,
         stream=httpx.ByteStream(request.content),

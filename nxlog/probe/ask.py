@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nxlog._drive import drive
-from nxlog.call import Call, Policy, StreamReader, chat, is_stream, not_a_stream, open_stream
+from nxlog.call import Call, Policy, StreamReader, chat, not_a_stream, open_stream
 from nxlog.errors import NxlogError, UnsupportedParameterError
+from nxlog.exchange import is_stream
 from nxlog.probe.answer import Answer, Exchange
 from nxlog.probe.questions import ROOM, Question, questions_for
 from nxlog.registry import Claims, ProviderCapabilities

@@ -7,14 +7,15 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from nxlog.errors import DecodeError, IncompleteStreamError
+from nxlog.response import StreamChunk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from nxlog.response import StreamChunk
     from nxlog.warnings import ParameterWarning
 
 _P = TypeVar("_P")
+_C = TypeVar("_C")
 _P_co = TypeVar("_P_co", covariant=True)
 
 
@@ -30,7 +31,7 @@ class Splitter(Protocol[_P_co]):
         ...
 
 
-class PayloadDecoder(ABC, Generic[_P]):
+class PayloadDecoder(ABC, Generic[_P, _C]):
     """A ``StreamDecoder``. A wire says what a payload means, and sets ``_started`` and ``_done``."""
 
     def __init__(self, splitter: Splitter[_P]) -> None:
@@ -39,7 +40,7 @@ class PayloadDecoder(ABC, Generic[_P]):
         self._done = False
 
     @abstractmethod
-    def _chunks(self, payload: _P, /) -> Iterator[StreamChunk]:
+    def _chunks(self, payload: _P, /) -> Iterator[_C]:
         """The chunks of one payload."""
 
     @property
@@ -52,12 +53,12 @@ class PayloadDecoder(ABC, Generic[_P]):
         """What was wrong with the stream; most wires have nothing by which to tell."""
         return []
 
-    def feed(self, data: bytes) -> Iterator[StreamChunk]:
+    def feed(self, data: bytes) -> Iterator[_C]:
         """The chunks that these bytes complete."""
         for payload in self._splitter.feed(data):
             yield from self._chunks(payload)
 
-    def close(self) -> Iterator[StreamChunk]:
+    def close(self) -> Iterator[_C]:
         """The chunks that were still waiting when the bytes ended."""
         for payload in self._splitter.close():
             # The last one may lack its end, or be cut; what follows tells whether anything was lost.
@@ -72,7 +73,7 @@ class PayloadDecoder(ABC, Generic[_P]):
         )
 
 
-class ChoicesDecoder(PayloadDecoder[bytes]):
+class ChoicesDecoder(PayloadDecoder[bytes, StreamChunk]):
     """For a wire whose choices end one by one: the stream is whole when every choice that appeared has ended."""
 
     def __init__(self, splitter: Splitter[bytes]) -> None:

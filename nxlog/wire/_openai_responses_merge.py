@@ -52,10 +52,12 @@ Kind = Literal["message", "reasoning", "function_call", "code_interpreter_call",
 class _Piece:
     """One text, as far as its deltas and what repeats them have told."""
 
-    __slots__ = ("_given", "contradicted", "records")
+    __slots__ = ("_given", "_late", "contradicted", "records")
 
-    def __init__(self) -> None:
+    def __init__(self, *, late: bool) -> None:
         self._given: list[str] = []
+        # The stream began in the middle, so what was given may be the end of it only.
+        self._late = late
         self.records: list[TokenLogprob] = []
         self.contradicted = False
 
@@ -71,29 +73,40 @@ class _Piece:
 
     def close(self, text: str, records: list[TokenLogprob] | None = None) -> None:
         """Take in what repeats all of it."""
-        if text.startswith(self.text):
+        given = self.text
+        if text.startswith(given) or (self._late and text.endswith(given)):
             self._given = [text]
         elif text:
             self.contradicted = True
-        if records and not is_about(self.records, records):
-            self.contradicted = True
-        elif records:
-            trailing, whole = close(self.records, records)
-            self.records = [*self.records, *trailing] if whole is None else whole
+        if records:
+            self._close_records(records)
+
+    def _close_records(self, records: list[TokenLogprob]) -> None:
+        before: list[TokenLogprob] = []
+        if self._late and len(records) > len(self.records):
+            border = len(records) - len(self.records)
+            before, records = records[:border], records[border:]
+        if not is_about(self.records, records):
+            self.contradicted = not self._late
+            self.records = [*before, *records] if self._late else self.records
+            return
+        trailing, whole = close(self.records, records)
+        self.records = before + ([*self.records, *trailing] if whole is None else whole)
 
 
 class _Group:
     """What belongs to one item."""
 
-    def __init__(self, kind: Kind, item_id: str | None, index: int | None) -> None:
+    def __init__(self, kind: Kind, item_id: str | None, index: int | None, *, late: bool) -> None:
         self.kind = kind
+        self._late = late
         self.id = item_id or None
         self.index = index
         self.item: OutputItem | None = None
         self._pieces: dict[tuple[str, int], _Piece] = {}
 
     def piece(self, name: str, index: int | None = None) -> _Piece:
-        return self._pieces.setdefault((name, index or 0), _Piece())
+        return self._pieces.setdefault((name, index or 0), _Piece(late=self._late))
 
     def named(self, name: str) -> list[_Piece]:
         return [piece for (own, _), piece in sorted(self._pieces.items(), key=lambda entry: entry[0]) if own == name]
@@ -206,6 +219,18 @@ class Merger:
         self._response: ResponsesReply = ResponsesReply()
         self._groups: list[_Group] = []
         self._whole: list[_Group] = []
+        self._late = False
+
+    def begin(self, response_id: str, last: int | None) -> None:
+        """The first event is not the first of the response, which has this id; the number of the last one before."""
+        self.numbers = Numbers(last)
+        self._late = last is not None
+        self._response = ResponsesReply(id=response_id)
+
+    @property
+    def id(self) -> str | None:
+        """The id of the response; None before an event has said it."""
+        return self._response.id
 
     @property
     def warnings(self) -> list[ParameterWarning]:
@@ -299,7 +324,7 @@ class Merger:
         return next(iter([*by_id, *by_place]), None) or self._new(kind, item_id, index)
 
     def _new(self, kind: Kind, item_id: str | None, index: int | None) -> _Group:
-        group = _Group(kind, item_id, index)
+        group = _Group(kind, item_id, index, late=self._late)
         self._groups.append(group)
         return group
 

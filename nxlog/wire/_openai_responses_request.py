@@ -1,17 +1,28 @@
-"""The parts of a request in the form that ``openai-responses`` wants."""
+"""The body of a request in the form that ``openai-responses`` wants."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
 from nxlog.request import INCLUDE_LOGPROBS, ImagePart, TextPart
+from nxlog.responses.items import as_input
+from nxlog.wire.base import encode_body, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from nxlog.request import ChatRequest, Message, Part, ResponseFormat, Tool
+    from nxlog.responses.request import ResponsesRequest
 
 Object = dict[str, Any]
+
+_SAMPLING = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "max_tokens": "max_output_tokens",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+}
 
 
 def input_items(messages: list[Message]) -> list[Object]:
@@ -110,9 +121,71 @@ def logprobs_fields(request: ChatRequest, spelling: Mapping[str, str]) -> Object
     return out
 
 
-def with_include(options: dict[str, Any] | None, asked: list[str] | None) -> dict[str, Any] | None:
-    """The options, with what both sides want included in one list."""
-    given = (options or {}).get("include")
-    if options is None or asked is None or not isinstance(given, list):
-        return options
-    return {**options, "include": asked + [name for name in cast("list[Any]", given) if name not in asked]}
+def sampling_fields(request: ChatRequest, spelling: Mapping[str, str]) -> Object:
+    """The numbers."""
+    return spelled(request, _SAMPLING, spelling)
+
+
+def encode(body: Object, options: dict[str, Any] | None, *, stream: bool) -> bytes:
+    """The body as JSON, with what both sides want included in one list."""
+    # Said either way, because there are servers that stream unless told not to.
+    body["stream"] = stream
+    asked, given = body.get("include"), (options or {}).get("include")
+    if options is not None and asked is not None and isinstance(given, list):
+        names = [name for name in cast("list[Any]", given) if name not in asked]
+        options = {**options, "include": asked + names}
+    return encode_body(body, options, tables=("text", "reasoning"))
+
+
+# -- requests of the Responses API itself ----------------------------------------------------------------------------
+
+_OWN = (
+    *("previous_response_id", "store", "background"),
+    *("parallel_tool_calls", "max_tool_calls", "truncation", "metadata"),
+)
+
+
+def encode_own(
+    request: ResponsesRequest, sent: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]
+) -> bytes:
+    """A request of the Responses API, with what the gate left of the fields that it judges.
+
+    Args:
+        request: the request.
+        sent: what the gate made of ``request.as_chat()``.
+        model: the provider's name of the model.
+        stream: whether the answer is streamed.
+        spelling: what the provider calls fields otherwise; ``""`` leaves one out.
+    """
+    asked = request.as_chat()
+    given = request.input
+    body: Object = {"model": model, "input": given if isinstance(given, str) else [as_input(item) for item in given]}
+    instructions = request.instructions if sent.messages == asked.messages else sent.messages[0].text
+    body |= {} if instructions is None else {"instructions": instructions}
+    body |= {name: value for name in _OWN if (value := getattr(request, name)) is not None}
+    body |= sampling_fields(sent, spelling)
+    if request.tools and (sent.tools or not asked.tools):
+        body["tools"] = request.tools
+    if sent.tool_choice is not None and (key := spelling.get("tool_choice", "tool_choice")):
+        body[key] = tool_choice(sent.tool_choice)
+    body |= _options(request, asked, sent, spelling)
+    logprobs = logprobs_fields(sent, spelling)
+    if include := [*(request.include or ()), *logprobs.pop("include", ())]:
+        body["include"] = include
+    return encode(body | logprobs, sent.provider_options, stream=stream)
+
+
+def _options(request: ResponsesRequest, asked: ChatRequest, sent: ChatRequest, spelling: Mapping[str, str]) -> Object:
+    """The form of the answer and how much the model reasons, as far as the gate left them alone."""
+    out: Object = {}
+    text = {} if request.text is None else request.text.model_dump(exclude_none=True)
+    if sent.response_format != asked.response_format:
+        text.pop("format", None)
+        text |= {} if sent.response_format is None else {"format": text_format(sent.response_format)}
+    reasoning = {} if request.reasoning is None else request.reasoning.model_dump(exclude_none=True)
+    if sent.reasoning_effort != asked.reasoning_effort:
+        reasoning.pop("effort", None)
+    key = spelling.get("reasoning_effort", "reasoning")
+    if key != "reasoning" and (effort := reasoning.pop("effort", None)) and key:
+        out[key] = effort
+    return out | ({"text": text} if text else {}) | ({"reasoning": reasoning} if reasoning else {})

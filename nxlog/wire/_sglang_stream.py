@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nxlog._records import TokenLogprob
 
 
-class SglangDecoder(PayloadDecoder[bytes]):
+class SglangDecoder(PayloadDecoder[bytes, StreamChunk]):
     """Chunks from events. The stream is whole when ``[DONE]`` came or every choice has ended."""
 
     def __init__(self) -> None:

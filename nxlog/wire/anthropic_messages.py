@@ -198,7 +198,7 @@ def _usage(usage: _Usage) -> Usage:
     )
 
 
-class _Decoder(PayloadDecoder[bytes]):
+class _Decoder(PayloadDecoder[bytes, StreamChunk]):
     """Chunks from events. The stream is whole when ``message_stop`` came, or at least the reason to stop."""
 
     def __init__(self) -> None:

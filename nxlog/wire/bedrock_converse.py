@@ -227,7 +227,7 @@ def _usage(usage: _Usage | None) -> Usage | None:
     )
 
 
-class _Decoder(PayloadDecoder[Frame]):
+class _Decoder(PayloadDecoder[Frame, StreamChunk]):
     """Chunks from frames. The stream is whole when ``messageStop`` came; the counts follow it."""
 
     def __init__(self) -> None:

@@ -217,7 +217,7 @@ def _whole(count: float | None) -> int | None:
     return None if count is None or not math.isfinite(count) else int(count)
 
 
-class _Decoder(PayloadDecoder[bytes]):
+class _Decoder(PayloadDecoder[bytes, StreamChunk]):
     """Chunks from events. The stream is whole when ``message-end`` came."""
 
     def __init__(self) -> None:

@@ -190,7 +190,7 @@ def _usage(reply: _Reply) -> Usage | None:
     )
 
 
-class _Decoder(PayloadDecoder[bytes]):
+class _Decoder(PayloadDecoder[bytes, StreamChunk]):
     """Chunks from lines. The stream is whole when a line said ``"done": true``."""
 
     def __init__(self) -> None:

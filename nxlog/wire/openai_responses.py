@@ -13,12 +13,9 @@ from nxlog.response import ChatResponse, StreamChunk, ToolCallDelta
 from nxlog.responses.events import ArgumentsDelta, ItemEvent, ReasoningDelta, RefusalDelta, ResponseEvent, TextDelta
 from nxlog.responses.items import PARAGRAPH, FunctionCall
 from nxlog.wire import _openai_responses_request as requests
-from nxlog.wire._decoder import PayloadDecoder
-from nxlog.wire._openai_responses_events import ENDS, decode_event
-from nxlog.wire._openai_responses_merge import Merger
+from nxlog.wire._openai_responses_events import ENDS
 from nxlog.wire._openai_responses_reply import NAME, decode_reply, raise_failure
-from nxlog.wire.base import encode_body, spelled
-from nxlog.wire.sse import EventSplitter
+from nxlog.wire._openai_responses_stream import EventDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,14 +26,6 @@ if TYPE_CHECKING:
     from nxlog.responses.reply import ResponsesReply
     from nxlog.warnings import ParameterWarning
     from nxlog.wire.base import StreamDecoder
-
-_PLAIN_FIELDS = {
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "max_tokens": "max_output_tokens",
-    "presence_penalty": "presence_penalty",
-    "frequency_penalty": "frequency_penalty",
-}
 
 
 class OpenAIResponses:
@@ -52,7 +41,7 @@ class OpenAIResponses:
         cannot keep any and refuse the word. ``provider_options={"store": False}`` asks for nothing to be kept.
         """
         body: dict[str, Any] = {"model": model, "input": requests.input_items(request.messages)}
-        body |= spelled(request, _PLAIN_FIELDS, spelling)
+        body |= requests.sampling_fields(request, spelling)
         if request.tools is not None:
             body["tools"] = [requests.tool_object(tool) for tool in request.tools]
         if request.tool_choice is not None and (key := spelling.get("tool_choice", "tool_choice")):
@@ -63,10 +52,7 @@ class OpenAIResponses:
         if effort is not None and (key := spelling.get("reasoning_effort", "reasoning")):
             body[key] = {"effort": effort} if key == "reasoning" else effort
         body |= requests.logprobs_fields(request, spelling)
-        # Said either way, because there are servers that stream unless told not to.
-        body["stream"] = stream
-        options = requests.with_include(request.provider_options, body.get("include"))
-        return encode_body(body, options, tables=("text", "reasoning"))
+        return requests.encode(body, request.provider_options, stream=stream)
 
     def decode(self, body: bytes) -> ChatResponse:
         """The reply. Items that are neither message, reasoning nor function call stay reachable through ``raw``."""
@@ -111,12 +97,11 @@ def _rest(given: list[str], whole: str | None) -> str:
     return whole[len(before) :] if whole.startswith(before) else ""
 
 
-class _Decoder(PayloadDecoder[bytes]):
-    """Chunks from events. The stream is whole when one of the last events came, or ``[DONE]``."""
+class _Decoder:
+    """Chunks from events."""
 
     def __init__(self) -> None:
-        super().__init__(EventSplitter())
-        self._merger = Merger()
+        self._events = EventDecoder()
         self._id: str | None = None
         self._model: str | None = None
         self._created: int | None = None
@@ -129,16 +114,16 @@ class _Decoder(PayloadDecoder[bytes]):
     @property
     def warnings(self) -> list[ParameterWarning]:
         """What was wrong with the stream."""
-        return self._merger.warnings
+        return self._events.warnings
 
-    def _chunks(self, payload: bytes) -> Iterator[StreamChunk]:
-        if self._done:
-            return
-        if payload.strip() == b"[DONE]":  # the end mark of the chat wire, which gateways send as well
-            self._done = True
-            return
-        event = decode_event(payload)
-        if self._merger.add(event):
+    def feed(self, data: bytes) -> Iterator[StreamChunk]:
+        """The chunks that these bytes complete."""
+        for event in self._events.feed(data):
+            yield from self._chunks_of(event)
+
+    def close(self) -> Iterator[StreamChunk]:
+        """The chunks that were still waiting when the bytes ended."""
+        for event in self._events.close():
             yield from self._chunks_of(event)
 
     def _chunks_of(self, event: Event) -> Iterator[StreamChunk]:
@@ -161,7 +146,6 @@ class _Decoder(PayloadDecoder[bytes]):
             yield self._chunk()
 
     def _know(self, reply: ResponsesReply) -> None:
-        self._started = True
         self._id = self._id or reply.id
         self._model = self._model or reply.model or None
         self._created = self._created or reply.created
@@ -212,8 +196,7 @@ class _Decoder(PayloadDecoder[bytes]):
     def _end(self, event: ResponseEvent) -> Iterator[StreamChunk]:
         self._know(event.response)
         raise_failure(event.response, event.payload)
-        self._done = True
-        whole = self._merger.response().to_chat()
+        whole = self._events.merger.response().to_chat()
         if rest := _rest(self._said["reasoning"], whole.reasoning):
             yield self._say("reasoning", rest)
         if rest := _rest(self._said["refusal"], whole.refusal):
@@ -234,7 +217,6 @@ class _Decoder(PayloadDecoder[bytes]):
         )
 
     def _chunk(self, **fields: Any) -> StreamChunk:
-        self._started = True
         return StreamChunk(**fields, id=self._id, model=self._model, created=self._created)
 
 

@@ -187,7 +187,7 @@ def _length(value: Raw) -> int:
     return len(as_list(loads_anything(value)))
 
 
-class _Decoder(PayloadDecoder[bytes]):
+class _Decoder(PayloadDecoder[bytes, StreamChunk]):
     """Chunks from events. The stream is whole when the whole text came, or the reason to stop."""
 
     def __init__(self) -> None:

@@ -103,7 +103,7 @@ class Recorder:
         del options
 
     def chat(self, request: ChatRequest | None = None, /, **fields: Any) -> Any:
-        self.requests.append(as_request(request, fields))
+        self.requests.append(as_request(request, fields, ChatRequest))
         return Reply()
 
     stream = chat
