@@ -28,7 +28,7 @@ from nxlog.responses import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from nxlog.logprobs import LogprobsData, TokenLogprob
     from nxlog.response import ChatResponse, Choice, Usage
@@ -43,14 +43,27 @@ _TEXT_RECORDS = TypeAdapter(list[response_output_text.Logprob])
 _DELTA_RECORDS = TypeAdapter(list[response_text_delta_event.Logprob])
 
 
-def text_records(value: Iterable[TokenLogprob]) -> list[response_output_text.Logprob]:
-    """The records of an output text."""
-    return validated(_TEXT_RECORDS, convert_logprobs_for_output_text(value) or [])
+class Records:
+    """OpenAI's models of token records, each made once, although the events that end a stream repeat all of them."""
 
+    def __init__(self) -> None:
+        # By identity; what is held here keeps its own.
+        self._texts: dict[int, tuple[list[TokenLogprob], list[response_output_text.Logprob]]] = {}
+        self._deltas: dict[int, tuple[TokenLogprob, response_text_delta_event.Logprob]] = {}
 
-def delta_records(value: Iterable[TokenLogprob]) -> list[response_text_delta_event.Logprob]:
-    """The records of a text delta, which are also those of the whole text in ``response.output_text.done``."""
-    return validated(_DELTA_RECORDS, convert_logprobs_for_text_delta(value) or [])
+    def text(self, records: list[TokenLogprob]) -> list[response_output_text.Logprob]:
+        """The records of an output text."""
+        if id(records) not in self._texts:
+            made = validated(_TEXT_RECORDS, convert_logprobs_for_output_text(records) or [])
+            self._texts[id(records)] = (records, made)
+        return list(self._texts[id(records)][1])
+
+    def delta(self, records: list[TokenLogprob]) -> list[response_text_delta_event.Logprob]:
+        """The records of a text delta, which are also those of the whole text in ``response.output_text.done``."""
+        new = [record for record in records if id(record) not in self._deltas]
+        made = validated(_DELTA_RECORDS, convert_logprobs_for_text_delta(new) or [])
+        self._deltas |= {id(record): (record, model) for record, model in zip(new, made, strict=True)}
+        return [self._deltas[id(record)][1] for record in records]
 
 
 def validated(adapter: TypeAdapter[_T], entries: object) -> _T:
@@ -74,29 +87,29 @@ def _numbered(value: Any) -> Any:
 # -- the Responses API -------------------------------------------------------------------------------------------------
 
 
-def part(value: OutputPart | ReasoningText) -> Json:
+def part(value: OutputPart | ReasoningText, records: Records) -> Json:
     """A part of a message or a reasoning. The records of a refusal have no place."""
     out = value.model_dump(exclude={"logprobs"}, exclude_none=True)
     if isinstance(value, OutputText):
-        out["logprobs"] = None if value.logprobs is None else text_records(value.logprobs)
+        out["logprobs"] = None if value.logprobs is None else records.text(value.logprobs)
     return out
 
 
-def item(value: OutputItem) -> Json:
+def item(value: OutputItem, records: Records) -> Json:
     """An item. The records of a reasoning have no place."""
     out = value.model_dump(exclude={"content", "logprobs"}, exclude_none=True)
     if isinstance(value, Message):
         out |= {"id": value.id or "", "status": value.status or "completed"}
-        out["content"] = [part(one) for one in value.content]
+        out["content"] = [part(one, records) for one in value.content]
     elif isinstance(value, Reasoning):
         out |= {"id": value.id or ""}
-        out["content"] = None if value.content is None else [part(one) for one in value.content]
+        out["content"] = None if value.content is None else [part(one, records) for one in value.content]
     elif "content" in (value.model_extra or {}):
         out["content"] = (value.model_extra or {})["content"]
     return out
 
 
-def response(value: ResponsesReply) -> Json:
+def response(value: ResponsesReply, records: Records) -> Json:
     """A response; what nxlog has no field for is as the server sent it."""
     unknown: Json = {"parallel_tool_calls": True, "tool_choice": "auto", "tools": []}
     details, error = value.incomplete_details, value.error
@@ -108,7 +121,7 @@ def response(value: ResponsesReply) -> Json:
         "created_at": float(value.created or 0),
         "model": value.model,
         "status": value.status,
-        "output": [item(one) for one in value.output],
+        "output": [item(one, records) for one in value.output],
         "usage": usage(value.usage),
         "incomplete_details": None if details is None else details.model_dump(),
         "error": None if error is None else error.model_dump(),
@@ -134,7 +147,7 @@ def usage(value: Usage | None) -> Json | None:
 _NOT_PLAIN = frozenset({"payload", "data", "response", "item", "part", "logprobs"})
 
 
-def event(value: Event) -> Json:
+def event(value: Event, records: Records) -> Json:
     """An event. One without a number gets 0."""
     fields = [name for name in value.__struct_fields__ if name not in _NOT_PLAIN and getattr(value, name) is not None]
     out: Json = {name: getattr(value, name) for name in fields}
@@ -142,13 +155,13 @@ def event(value: Event) -> Json:
     if isinstance(value, OtherEvent):
         return value.data | out
     if isinstance(value, ResponseEvent):
-        out["response"] = response(value.response)
+        out["response"] = response(value.response, records)
     elif isinstance(value, ItemEvent):
-        out["item"] = item(value.item)
+        out["item"] = item(value.item, records)
     elif isinstance(value, PartEvent):
-        out["part"] = part(value.part)
+        out["part"] = part(value.part, records)
     elif isinstance(value, TextDelta | TextDone):
-        out["logprobs"] = delta_records(value.logprobs)
+        out["logprobs"] = records.delta(value.logprobs)
     return out
 
 

@@ -25,6 +25,7 @@ from openai.types.responses import (
 from pydantic import TypeAdapter
 
 from nxlog.convert import _openai_shapes as shapes
+from nxlog.convert._openai_shapes import Records
 from nxlog.convert.logprobs import OutputTextLogprob, TextDeltaLogprob
 from nxlog.logprobs import TokenLogprob
 from nxlog.response import ChatResponse
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
     from nxlog.response import StreamChunk
     from nxlog.responses import OutputItem
+
+__all__ = ["Records", "from_openai", "to_openai"]
 
 _TEXT_RECORD = TypeAdapter(response_output_text.Logprob)
 _DELTA_RECORD = TypeAdapter(response_text_delta_event.Logprob)
@@ -65,32 +68,37 @@ _EVENTS = _event_types()
 @overload
 def to_openai(value: ChatResponse) -> ChatCompletion: ...
 @overload
-def to_openai(value: ResponsesReply) -> Response: ...
+def to_openai(value: ResponsesReply, *, records: Records | None = None) -> Response: ...
 @overload
-def to_openai(value: Event) -> ResponseStreamEvent: ...
+def to_openai(value: Event, *, records: Records | None = None) -> ResponseStreamEvent: ...
 @overload
 def to_openai(value: OutputTextLogprob) -> response_output_text.Logprob: ...
 @overload
 def to_openai(value: TextDeltaLogprob) -> response_text_delta_event.Logprob: ...
 @overload
 def to_openai(value: OutputItem) -> ResponseOutputItem: ...
-def to_openai(value: Any) -> Any:
+def to_openai(value: Any, *, records: Records | None = None) -> Any:
     """The same as one of OpenAI's types, built as its own client builds them: without validation.
 
     An event or item that the installed package does not know is one of its ``BaseModel``.
+
+    Args:
+        value: what to convert.
+        records: one ``Records()`` for all events of a stream saves making the models of its records again.
     """
+    records = Records() if records is None else records
     if isinstance(value, ChatResponse):
         return ChatCompletion.construct(**shapes.completion(value))
     if isinstance(value, ResponsesReply):
-        return Response.construct(**shapes.response(value))
+        return Response.construct(**shapes.response(value, records))
     if isinstance(value, Event):
-        return _EVENTS.get(value.type, BaseModel).construct(**shapes.event(value))
+        return _EVENTS.get(value.type, BaseModel).construct(**shapes.event(value, records))
     if isinstance(value, OutputTextLogprob):
         return shapes.validated(_TEXT_RECORD, value)
     if isinstance(value, TextDeltaLogprob):
         return shapes.validated(_DELTA_RECORD, value)
     # A list of items is where the client decides what an item is.
-    return Response.construct(output=[shapes.item(value)]).output[0]
+    return Response.construct(output=[shapes.item(value, records)]).output[0]
 
 
 @overload

@@ -28,13 +28,13 @@ from agents import (
     generation_span,
 )
 from agents import Usage as AgentsUsage
-from openai.types.responses import ResponseCompletedEvent, ResponseIncompleteEvent, ResponseUsage
+from openai.types.responses import ResponseCompletedEvent, ResponseUsage
 
 from nxlog.client import AsyncClient
 from nxlog.convert import ChunkConverter, Converted, chat_to_responses
 from nxlog.convert import _openai_shapes as shapes
 from nxlog.convert.items import warnings_of
-from nxlog.convert.openai import from_openai, to_openai
+from nxlog.convert.openai import Records, from_openai, to_openai
 from nxlog.integrations._agents_request import Asked, chat_request
 from nxlog.response import Usage
 from nxlog.responses import FunctionCall, Message, Reasoning, Refusal, ResponsesReply
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     )
     from agents.items import TResponseStreamEvent
     from agents.tracing import GenerationSpanData, Span
-    from openai.types.responses import ResponsePromptParam
+    from openai.types.responses import ResponseOutputItem, ResponsePromptParam
 
     from nxlog.logprobs import Channel
     from nxlog.request import ChatRequest
@@ -117,7 +117,7 @@ class AgentsModel(Model):
             reply = await self._client.chat(request)
             converted = self._take(chat_to_responses(reply), reply)
             response = to_agents(converted.reply)
-            _report(span, response, tracing)
+            _report(span, response.output, converted.reply, tracing)
             _check(converted.reply)
         return response
 
@@ -146,17 +146,21 @@ class AgentsModel(Model):
         request = self._request(asked, previous_response_id, conversation_id, prompt)
         with self._span(asked, request, tracing) as span:
             async with self._client.stream(request) as stream:
-                converter = ChunkConverter()
+                converter, records = ChunkConverter(), Records()
                 async for chunk in stream:
                     for event in converter.feed(chunk):
-                        yield to_openai(event)
+                        yield to_openai(event, records=records)
                 *events, last = converter.close()
                 converted = self._take(converter.converted, stream.response)
                 for event in events:
-                    yield to_openai(event)
-                _report(span, to_agents(converted.reply), tracing)
+                    yield to_openai(event, records=records)
+                response = to_openai(converted.reply, records=records)
+                _report(span, response.output, converted.reply, tracing)
                 _check(converted.reply)
-                yield _completed(to_openai(last))
+                # Also where it is incomplete, which the Runner takes for a failure in streams, and only there.
+                yield ResponseCompletedEvent(
+                    type="response.completed", response=response, sequence_number=last.sequence_number or 0
+                )
 
     def _request(
         self, asked: Asked, previous_response_id: str | None, conversation_id: str | None, prompt: object
@@ -260,15 +264,12 @@ def _beyond_openai(reply: ResponsesReply) -> dict[Channel, int]:
     return found
 
 
-def _report(span: Span[GenerationSpanData], response: ModelResponse, tracing: ModelTracing) -> None:
+def _report(
+    span: Span[GenerationSpanData], output: list[ResponseOutputItem], reply: ResponsesReply, tracing: ModelTracing
+) -> None:
     if tracing.include_data():
-        span.span_data.output = [item.model_dump(mode="json") for item in response.output]
-    span.span_data.usage = {
-        "requests": 1,
-        "input_tokens": response.usage.input_tokens,
-        "output_tokens": response.usage.output_tokens,
-        "total_tokens": response.usage.total_tokens,
-    }
+        span.span_data.output = [item.model_dump(mode="json") for item in output]
+    span.span_data.usage = {"requests": 1, **(shapes.usage(reply.usage) or {})}
 
 
 def _check(reply: ResponsesReply) -> None:
@@ -277,12 +278,3 @@ def _check(reply: ResponsesReply) -> None:
         raise ModelBehaviorError(
             f"the reply has no text, no refusal and no call; its finish reason is {reply.finish_reason!r}"
         )
-
-
-def _completed(event: TResponseStreamEvent) -> TResponseStreamEvent:
-    # The Runner takes an incomplete response for a failure in streams, and for an answer otherwise.
-    if isinstance(event, ResponseIncompleteEvent):
-        return ResponseCompletedEvent.model_construct(
-            response=event.response, sequence_number=event.sequence_number, type="response.completed"
-        )
-    return event

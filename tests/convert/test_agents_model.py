@@ -35,7 +35,7 @@ from openai.types.responses.response_output_text import Logprob
 from openai.types.shared import Reasoning
 from pydantic import BaseModel
 
-from nxlog import BadRequestError, ChatResponse, ParameterWarningCategory, WarningCode
+from nxlog import BadRequestError, ChatResponse, IncompleteStreamError, ParameterWarningCategory, WarningCode
 from nxlog.integrations.openai_agents import AgentsModel, AgentsProvider, from_agents
 from nxlog.testing import FakeProvider, FakeReply
 
@@ -367,6 +367,29 @@ async def test_errors_are_those_of_nxlog(fake: FakeProvider, mode: str) -> None:
     fake.fail(400, "no such thing")
     with pytest.raises(BadRequestError, match="no such thing"):
         await run(fake, mode, ModelSettings())
+
+
+async def test_a_stream_that_is_left_closes_its_connection(fake: FakeProvider) -> None:
+    fake.reply("one two three four")
+    handed: list[ChatResponse] = []
+    async with fake.async_client() as client:
+        agent = Agent("Guide", model=AgentsModel("m", client=client, on_reply=handed.append))
+        running = Runner.run_streamed(agent, "Hello")
+        async for event in running.stream_events():
+            if event.type == "raw_response_event" and event.data.type == "response.output_text.delta":
+                running.cancel()
+        assert handed == []
+        fake.reply("Hi there")
+        assert (await Runner.run(agent, "Hello")).final_output == "Hi there"
+
+
+async def test_a_stream_that_breaks_is_an_error(fake: FakeProvider) -> None:
+    fake.reply("one two three four", ends="cut")
+    made = Run()
+    with pytest.raises(IncompleteStreamError):
+        await run(fake, "stream", ModelSettings(), made=made)
+    assert "response.output_text.delta" in {event.type for event in made.events}
+    assert made.replies == []
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------
