@@ -41,7 +41,7 @@ def test_words_are_stable() -> None:
         *("refused", "not_delivered", "fewer_choices", "fewer_alternatives", "fewer_records", "masked"),
         *("missing_value", "missing_token_text", "positive", "degenerate", "misaligned"),
         *("events_lost", "events_repeated", "contradicted"),
-        *("not_stored", "history_rewritten", "stalled"),
+        *("not_stored", "history_rewritten", "stalled", "no_place"),
     }
     assert all(member.name == member.value.upper() for member in WarningCode)
 
