@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -15,10 +16,10 @@ from nxlog.logprobs import CHANNELS
 from nxlog.warnings import ParameterWarning, WarningCode, WarningSeverity, WarningSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from nxlog.alignment import Alignment
-    from nxlog.logprobs import LogprobsData, TokenLogprob
+    from nxlog.logprobs import TokenLogprob
     from nxlog.request import ChatRequest
     from nxlog.response import ChatResponse, Choice
 
@@ -52,7 +53,7 @@ def check_delivery(sent: ChatRequest, response: ChatResponse) -> list[ParameterW
     """
     found = list(_fewer_choices(sent, response))
     if sent.logprobs:
-        records = [token for choice in response.choices for token in _records(choice.logprobs)]
+        records = [*chain.from_iterable(_channels(response))]
         found += _records_against(sent, records, response) if records else _not_delivered(sent, response)
         found += _misaligned(response) if records and not _is_short(found) else ()
     return [_addressed(warning, response) for warning in found]
@@ -76,10 +77,10 @@ def _are_plain(values: list[float]) -> bool:
     return math.isfinite(sum(values)) and bool(values) and min(values) > MASKED_AT and max(values) <= ROUNDING
 
 
-def _records(data: LogprobsData | None) -> Iterator[TokenLogprob]:
-    if data is not None:
-        for name in CHANNELS:
-            yield from data.channel(name) or ()
+def _channels(response: ChatResponse) -> Iterator[Sequence[TokenLogprob]]:
+    for choice in response.choices:
+        if choice.logprobs is not None:
+            yield from (choice.logprobs.channel(name) or () for name in CHANNELS)
 
 
 def _warning(
