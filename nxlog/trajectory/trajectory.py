@@ -63,10 +63,11 @@ class Trajectory:
 
         Raises:
             PrefixError: the policy is ``raise``, and the turn's prompt departs from the ids before it.
-            ValueError: the trajectory is finished.
+            ValueError: the trajectory is finished, or the ids are no int32 arrays.
         """
         if self.finished:
             raise ValueError(f"trajectory {self.id} is finished")
+        _require_int32(turn)
         index = len(self._steps)
         if turn.role != "assistant" or turn.prompt_ids is None:
             return self._append(Step(index, turn))
@@ -192,3 +193,12 @@ class Trajectory:
     def __repr__(self) -> str:
         state = "finished" if self.finished else "open"
         return f"Trajectory({self.id!r}, {len(self)} turns, {state}, {self.policy})"
+
+
+def _require_int32(turn: TurnTokenData) -> None:
+    # A list or an array of other items is never equal to one of these, so every prompt would seem to depart.
+    for name in ("prompt_ids", "output_ids"):
+        ids: object = getattr(turn, name)
+        typecode = "i" if ids is None else getattr(ids, "typecode", None)
+        if typecode != "i":
+            raise ValueError(f"{name}: expected array('i'), got {type(ids).__name__}")

@@ -99,6 +99,13 @@ def test_it_only_grows() -> None:
     assert len(trajectory) == 3
 
 
+@pytest.mark.parametrize("name", ["prompt_ids", "output_ids"])
+@pytest.mark.parametrize("ids", [PROMPT, array("q", PROMPT)], ids=["list", "int64"])
+def test_ids_are_int32(name: str, ids: object) -> None:
+    with pytest.raises(ValueError, match=rf"{name}: expected array\('i'\)"):
+        Trajectory([sampled(PROMPT, CALL, **{name: ids})])
+
+
 def test_recorded_steps_come_in_order() -> None:
     with pytest.raises(ValueError, match="step 1 does not follow 0 steps"):
         Trajectory().replay(Step(1, result("42")))
