@@ -69,7 +69,12 @@ def render(call: Call) -> Flow[Rendered]:
         NxlogError: anything that goes wrong, also what the driver throws in.
     """
     try:
-        if _kind(call) == "vllm":
+        kind = _kind(call)
+        if not call.sent.messages:
+            raise InvalidRequestError(
+                "messages: there is nothing to render; ids are a prompt already", param="messages"
+            )
+        if kind == "vllm":
             return (yield from _render_vllm(call))
         return (yield from _render_llamacpp(call))
     except NxlogError as error:

@@ -39,10 +39,12 @@ from nxlog import (
     WarningSource,
     accumulate,
 )
+from nxlog.rendering import ParsedOutput, Rendered, Renderer, load, parse_tool_calls
 from nxlog.telemetry import Telemetry, instrument
 
 if TYPE_CHECKING:
     import httpx
+    from tokenizers import Tokenizer
 
 
 def requests() -> ChatRequest:
@@ -210,3 +212,20 @@ def observed(telemetry: Telemetry) -> None:
     assert_type(Client(telemetry=telemetry), Client)
     assert_type(AsyncClient(telemetry=telemetry), AsyncClient)
     assert_type(instrument(capture_content=True), Telemetry)
+
+
+def prompts(client: Client, tokenizer: Tokenizer) -> None:
+    prompt = client.render(model="vllm/m", messages=[{"role": "user", "content": "Hello"}])
+    assert_type(prompt, Rendered)
+    assert_type(client.tokenize("text", model="vllm/m"), array[int])
+    assert_type(client.detokenize(prompt.token_ids, model="vllm/m"), str)
+    assert_type(load("model"), Renderer)
+    renderer = Renderer(tokenizer, "template")
+    assert_type(renderer.render([Message(role="user", content="Hello")]).text, str | None)
+    assert_type(renderer.bridge_to_next_turn([1], prompt.token_ids, []), array[int] | None)
+    assert_type(parse_tool_calls("", "hermes"), ParsedOutput)
+
+
+async def async_prompts(client: AsyncClient) -> None:
+    assert_type(await client.render(model="vllm/m", messages=[]), Rendered)
+    assert_type(await client.tokenize("text", model="vllm/m"), array[int])
