@@ -1,6 +1,6 @@
 """Letta: the ``turns`` of a response.
 
-Names from letta-ai/letta:letta/schemas/letta_response.py@56ba9c25. Whoever reads them trains every assistant turn that
+Names from letta 0.16.8, ``letta/schemas/letta_response.py``. Whoever reads them trains every assistant turn that
 has ids, so a turn that is not trainable keeps its text and not its ids.
 """
 
