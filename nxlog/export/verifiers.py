@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import compress
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from nxlog.export._rows import ExportError, TrainingRow, make_row, trained_logprobs
@@ -68,10 +69,11 @@ def to_verifiers(branches: Iterable[Branch]) -> VerifiersTrace:
     trace, called = VerifiersTrace(nodes=[], calls=[]), set[int]()
     for branch in branches:
         steps = {id(step.turn): step for step in branch.steps}
+        values = trained_logprobs(branch, fill=math.nan)
         parent: int | None = None
         for turn, start, end in _pieces(branch):
             number = len(trace["nodes"])
-            trace["nodes"].append(_node(branch, turn, parent, start, end))
+            trace["nodes"].append(_node(branch, values[start:end], turn, parent, start))
             step = steps.get(id(turn))
             if step is not None and step.index not in called:
                 called.add(step.index)
@@ -96,16 +98,16 @@ def _pieces(branch: Branch) -> Iterator[tuple[TurnTokenData, int, int]]:
         start = end
 
 
-def _node(branch: Branch, turn: TurnTokenData, parent: int | None, start: int, end: int) -> VerifiersNode:
+def _node(branch: Branch, logprobs: list[float], turn: TurnTokenData, parent: int | None, start: int) -> VerifiersNode:
+    end = start + len(logprobs)
     mask = list(map(bool, branch.loss_mask[start:end]))
-    values = trained_logprobs(branch, fill=math.nan)[start:end]
     return VerifiersNode(
         parent=parent,
         message=_message(turn),
         sampled=turn.role == "assistant",
         token_ids=branch.ids[start:end].tolist(),
         mask=mask,
-        logprobs=[value for value, trained in zip(values, mask, strict=True) if trained],
+        logprobs=list(compress(logprobs, mask)),
     )
 
 
