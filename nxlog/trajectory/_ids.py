@@ -9,11 +9,18 @@ if TYPE_CHECKING:
 
 
 def count_shared(a: array[int], b: array[int], start: int = 0) -> int:
-    """How many ids at the start of ``a`` are those of ``b`` from ``start`` on."""
-    low, high = 0, min(len(a), len(b) - start)
-    if a[:high] == b[start : start + high]:
-        return high
-    # The answer is in [low, high), and each half that is compared is half as long as the one before.
+    """How many ids at the start of ``a`` are those of ``b`` from ``start`` on. The time is that of the ids shared."""
+    low, high, step = 0, min(len(a), len(b) - start), 64
+    while low < high:
+        end = min(low + step, high)
+        if a[low:end] != b[start + low : start + end]:
+            return _first_other(a, b, start, low, end)
+        low, step = end, 4 * step
+    return low
+
+
+def _first_other(a: array[int], b: array[int], start: int, low: int, high: int) -> int:
+    """Where the first difference is, in [low, high). Each half that is compared is half as long as the one before."""
     while high - low > 1:
         middle = (low + high) // 2
         if a[low:middle] == b[start + low : start + middle]:

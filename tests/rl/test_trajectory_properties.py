@@ -178,10 +178,34 @@ def test_rows_keep_the_steps(turns: list[Said]) -> None:
     assert [list(branch.ids) for branch in again.branches()] == [list(branch.ids) for branch in trajectory.branches()]
 
 
-@given(st.lists(st.integers(0, 1)), st.lists(st.integers(0, 1)), st.integers(0, 5))
-def test_shared_ids_are_counted_as_a_loop_would(a: list[int], b: list[int], start: int) -> None:
+@given(st.lists(st.integers(0, 1)), st.lists(st.integers(0, 1)), st.integers(0, 5), st.integers(0, 500))
+def test_shared_ids_are_counted_as_a_loop_would(a: list[int], b: list[int], start: int, same: int) -> None:
     start = min(start, len(b))
+    a, b = [7] * same + a, [*b[:start], *[7] * same, *b[start:]]
     assert count_shared(_array(a), _array(b), start) == shared(a, b[start:])
+
+
+class Counted(NamedTuple):
+    """Stands in for a column of ids and counts what is taken of it."""
+
+    ids: array[int]
+    taken: list[int]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, part: slice) -> array[int]:
+        self.taken.append(len(self.ids[part]))
+        return self.ids[part]
+
+
+@pytest.mark.parametrize("same", [0, 1, 63, 64, 1_000, 50_000, 100_000])
+def test_what_is_looked_at_grows_with_what_is_shared(same: int) -> None:
+    """And not with what is there: many samples of one prompt are told apart by their first tokens."""
+    a, b = Counted(_array([0] * 100_000), []), _array([0] * same + [1] * (100_000 - same))
+    assert count_shared(a, b) == same  # type: ignore[arg-type]
+    assert sum(a.taken) <= 9 * same + 128
+    assert len(a.taken) < 40
 
 
 @pytest.mark.parametrize("value", [0, 1, 256, 65536, 16777216])
