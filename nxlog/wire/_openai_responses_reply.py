@@ -94,13 +94,14 @@ def read_reply(data: bytes) -> Reply:
 def reply_of(found: Reply, data: bytes) -> ResponsesReply:
     """The same in nxlog's types, whatever its status."""
     details, ids = found.incomplete_details, _messages(found.output_messages)
+    output = _with_ids([item_of(item) for item in list_of(found.output) or ()], ids)
     reply = ResponsesReply(
         id=found.id,
         model=found.model or "",
         created=_created(found.created_at),
         status=found.status,
-        output=_with_ids([item_of(item) for item in list_of(found.output) or ()], ids),
-        usage=_usage(found.usage),
+        output=output,
+        usage=_usage(found.usage, says_something=bool(output)),
         incomplete_details=None if details is None else IncompleteDetails(reason=details.reason),
         error=_error(found.error),
         previous_response_id=found.previous_response_id,
@@ -121,7 +122,7 @@ def decode_reply(data: bytes) -> ResponsesReply:
     """
     found = read_reply(data)
     reply = reply_of(found, data)
-    if list_of(found.output) is None and not is_failed(reply):
+    if list_of(found.output) is None and not (is_failed(reply) or reply.is_running):
         raise_flat_error(data)
         raise not_the_shape(NAME, data, "it has no output")
     return reply
@@ -154,9 +155,12 @@ def _error(raw: Raw) -> ReplyError | None:
     return ReplyError.model_validate({**given, **known, "message": str(known["message"])})
 
 
-def _usage(usage: _Usage | None) -> Usage | None:
+def _usage(usage: _Usage | None, *, says_something: bool) -> Usage | None:
     if usage is None:
         return None
+    if says_something and usage.output_tokens == 0:
+        # Older servers do not count what harmony models generate.
+        usage.output_tokens = usage.total_tokens = None
     prompt, generated = usage.input_tokens_details, usage.output_tokens_details
     return Usage(
         prompt_tokens=usage.input_tokens,
