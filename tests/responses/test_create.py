@@ -42,7 +42,7 @@ def create(mode: str, *script: Any, provider: str = "vllm", model: str = "m", **
         return await client.responses.create(**{"model": model, "input": "Is the sky blue?", **fields})
 
     with FaultServer(*script) as server:
-        reply = run(mode, ask, provider=provider, base_url=f"{server.url}/v1", retries=0)
+        reply = run(mode, ask, provider=provider, base_url=f"{server.url}/v1", retries=0, api_key="key")
         assert {request.target for request in server.requests} == {"/v1/responses"}
         return getattr(reply, "inner", reply), [json.loads(request.body) for request in server.requests]
 
@@ -226,7 +226,8 @@ def test_pieces_of_a_character(mode: str) -> None:
 def test_alternatives_are_in_the_order_of_the_server(mode: str) -> None:
     """D-06: the sampled token first, whatever its rank, and not one more or less than was sent."""
     tops = [record("b", -2.0), record("a", -0.2), record("c", -3.0)]
-    reply, _ = create(mode, answer(body(message(text("b", [record("b", -2.0, top_logprobs=tops)])))), top_logprobs=2)
+    records = [record("b", -2.0, top_logprobs=tops)]
+    reply, _ = create(mode, answer(body(message(text("b", records)), usage=None)), top_logprobs=2)
     (token,) = reply.logprobs
     assert [top.token for top in token.top_logprobs] == ["b", "a", "c"]
     assert codes(reply) == []
@@ -373,11 +374,12 @@ def test_chat_on_this_wire_is_the_same_answer(mode: str) -> None:
     assert len(names) > 15
     for name in names:
         provider = name.partition("/")[0]
-        with FaultServer(recorded(name)) as server, Client(provider=provider, base_url=f"{server.url}/v1") as client:
+        options: dict[str, Any] = {"provider": provider, "api_key": "key"}
+        with FaultServer(recorded(name)) as server, Client(**options, base_url=f"{server.url}/v1") as client:
             reply = client.responses.create(model="m", input="x", top_logprobs=2)
         with (
             FaultServer(recorded(name)) as server,
-            Client(provider=provider, base_url=f"{server.url}/v1", wire="openai-responses") as client,
+            Client(**options, base_url=f"{server.url}/v1", wire="openai-responses") as client,
         ):
             chat = client.chat(model="m", messages=[{"role": "user", "content": "x"}], top_logprobs=2)
         assert reply.to_chat() == chat, name
