@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 
 import nxlog
-from nxlog.responses import AsyncResponseSession, ResponseSession
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -51,6 +50,8 @@ class Blocking:
 
 def session_of(client: Any, **options: Any) -> Any:
     """A session of whatever client that is."""
+    from nxlog.responses import AsyncResponseSession, ResponseSession  # noqa: PLC0415 - few tests have one
+
     if isinstance(client, Blocking):
         return Blocking(ResponseSession(client.inner, **options))
     return AsyncResponseSession(client, **options)

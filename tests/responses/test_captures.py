@@ -6,15 +6,19 @@ not, the delivery report says what and how many.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from nxlog import AlignmentKind, ChatRequest, ChatResponse, accumulate
+from nxlog import AlignmentKind, ChatRequest, ChatResponse, Client, accumulate
 from nxlog.delivery import check_delivery
 from nxlog.parameter_adapter import adapt
 from nxlog.registry import Registry
 from nxlog.response import with_asked
 from nxlog.wire import get_wire
+from tests.fault_server import FaultServer
 from tests.responses.bodies import RECORDED
+from tests.responses.bodies import recorded as served
 
 ENDED = "<|im_end|>"
 
@@ -121,3 +125,26 @@ def test_the_end_of_the_turn_is_in_whole_replies(engine: str) -> None:
     assert found.logprobs[-1].token == ENDED
     assert found.delivery.lost == 0
     assert found.delivery.channels[0].alignment.is_end_only
+
+
+@pytest.mark.filterwarnings("ignore::nxlog.ParameterWarningCategory")
+def test_chat_on_this_wire_is_the_same_answer() -> None:
+    """``client.chat(wire="openai-responses")`` and ``reply.to_chat()``, for every recorded whole reply."""
+    names = [
+        name
+        for name, case in RECORDED.items()
+        if case.wire == "openai-responses" and case.status == 200 and not case.stream
+    ]
+    assert len(names) > 15
+    for name in names:
+        provider = name.partition("/")[0]
+        options: dict[str, Any] = {"provider": provider, "api_key": "key"}
+        with FaultServer(served(name)) as server, Client(**options, base_url=f"{server.url}/v1") as client:
+            reply = client.responses.create(model="m", input="x", top_logprobs=2)
+        with (
+            FaultServer(served(name)) as server,
+            Client(**options, base_url=f"{server.url}/v1", wire="openai-responses") as client,
+        ):
+            chat = client.chat(model="m", messages=[{"role": "user", "content": "x"}], top_logprobs=2)
+        assert reply.to_chat() == chat, name
+        assert reply.delivery == chat.delivery, name

@@ -14,7 +14,6 @@ import pytest
 from nxlog import (
     AlignmentKind,
     BadRequestError,
-    Client,
     InvalidRequestError,
     RegistryError,
     ServerError,
@@ -360,27 +359,3 @@ def test_refusals_of_a_server_are_errors(mode: str) -> None:
     with pytest.raises(BadRequestError, match="at most 2") as caught:
         create(mode, answer(error, 400), temperature=0.5)
     assert (caught.value.param, caught.value.model) == ("t", "m")
-
-
-def test_chat_on_this_wire_is_the_same_answer(mode: str) -> None:
-    """``client.chat(wire="openai-responses")`` and ``reply.to_chat()``, for every recorded whole reply."""
-    if mode != "sync":
-        pytest.skip("decoding does not wait")
-    names = [
-        name
-        for name, case in RECORDED.items()
-        if case.wire == "openai-responses" and case.status == 200 and not case.stream
-    ]
-    assert len(names) > 15
-    for name in names:
-        provider = name.partition("/")[0]
-        options: dict[str, Any] = {"provider": provider, "api_key": "key"}
-        with FaultServer(recorded(name)) as server, Client(**options, base_url=f"{server.url}/v1") as client:
-            reply = client.responses.create(model="m", input="x", top_logprobs=2)
-        with (
-            FaultServer(recorded(name)) as server,
-            Client(**options, base_url=f"{server.url}/v1", wire="openai-responses") as client,
-        ):
-            chat = client.chat(model="m", messages=[{"role": "user", "content": "x"}], top_logprobs=2)
-        assert reply.to_chat() == chat, name
-        assert reply.delivery == chat.delivery, name
