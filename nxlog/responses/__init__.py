@@ -1,7 +1,8 @@
-"""The Responses API: its requests, replies, items and events. ``Client.responses`` sends and receives them."""
+"""The Responses API: its requests, replies, items and events, which ``Client.responses`` sends and receives."""
 
 from __future__ import annotations
 
+from nxlog.responses.conversation import Turn
 from nxlog.responses.events import (
     ArgumentsDelta,
     ArgumentsDone,
@@ -38,12 +39,16 @@ from nxlog.responses.items import (
     WebSearchCall,
     as_input,
 )
+from nxlog.responses.jobs import Poll
 from nxlog.responses.reply import IncompleteDetails, RawMessage, ReplyError, ResponsesReply
 from nxlog.responses.request import ReasoningOptions, ResponsesRequest, TextOptions
+from nxlog.responses.session import AsyncResponseSession, ResponseSession
+from nxlog.responses.watchdog import Watchdog
 
 __all__ = [
     "ArgumentsDelta",
     "ArgumentsDone",
+    "AsyncResponseSession",
     "CodeDelta",
     "CodeDone",
     "CodeInterpreterCall",
@@ -62,6 +67,7 @@ __all__ = [
     "OutputItem",
     "OutputText",
     "PartEvent",
+    "Poll",
     "RawMessage",
     "Reasoning",
     "ReasoningDelta",
@@ -73,12 +79,15 @@ __all__ = [
     "RefusalDone",
     "ReplyError",
     "ResponseEvent",
+    "ResponseSession",
     "ResponsesReply",
     "ResponsesRequest",
     "TextDelta",
     "TextDone",
     "TextOptions",
     "ToolEvent",
+    "Turn",
+    "Watchdog",
     "WebSearchCall",
     "as_input",
 ]
