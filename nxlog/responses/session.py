@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from nxlog._drive import adrive, drive
 from nxlog.errors import InvalidRequestError
 from nxlog.responses.conversation import Conversation
+from nxlog.responses.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from nxlog.responses.resource import AsyncResponses, Responses
     from nxlog.responses.stream import AsyncResponsesStream, ResponsesStream
     from nxlog.warnings import ParameterWarning
+
+DEFAULT_WATCHDOG = Watchdog()
 
 StreamT = TypeVar("StreamT", "ResponsesStream", "AsyncResponsesStream")
 
@@ -99,9 +103,20 @@ class ResponseSession(_Session):
         step.emit(stacklevel=2)
         return reply
 
-    def stream(self, input: str | Sequence[Any], **fields: Any) -> SessionStream:  # noqa: A002 - the API's name
-        """The next turn as a stream, in a ``with`` block; it joins the conversation once it is read to its end."""
-        return SessionStream(self._responses, self._conversation, self._conversation.begin(input, fields))
+    def stream(
+        self,
+        input: str | Sequence[Any],  # noqa: A002 - the API's name
+        *,
+        watchdog: Watchdog = DEFAULT_WATCHDOG,
+        **fields: Any,
+    ) -> SessionStream:
+        """The next turn as a stream, in a ``with`` block; it joins the conversation once it is read to its end.
+
+        Raises:
+            InvalidRequestError: a field is wrong.
+        """
+        open_stream = partial(self._responses.stream, watchdog=watchdog)
+        return SessionStream(open_stream, self._conversation, self._conversation.begin(input, fields))
 
 
 class AsyncResponseSession(_Session):
@@ -127,9 +142,20 @@ class AsyncResponseSession(_Session):
         step.emit(stacklevel=2)
         return reply
 
-    def stream(self, input: str | Sequence[Any], **fields: Any) -> AsyncSessionStream:  # noqa: A002 - the API's name
-        """The next turn as a stream, in an ``async with`` block; read to its end it joins the conversation."""
-        return AsyncSessionStream(self._responses, self._conversation, self._conversation.begin(input, fields))
+    def stream(
+        self,
+        input: str | Sequence[Any],  # noqa: A002 - the API's name
+        *,
+        watchdog: Watchdog = DEFAULT_WATCHDOG,
+        **fields: Any,
+    ) -> AsyncSessionStream:
+        """The next turn as a stream, in an ``async with`` block; read to its end it joins the conversation.
+
+        Raises:
+            InvalidRequestError: a field is wrong.
+        """
+        open_stream = partial(self._responses.stream, watchdog=watchdog)
+        return AsyncSessionStream(open_stream, self._conversation, self._conversation.begin(input, fields))
 
 
 class _SessionStream(Generic[StreamT]):
@@ -165,13 +191,15 @@ class _SessionStream(Generic[StreamT]):
 class SessionStream(_SessionStream["ResponsesStream"]):
     """A turn as a stream: ``with session.stream(...) as stream: for event in stream: ...``."""
 
-    def __init__(self, responses: Responses, conversation: Conversation, step: Step) -> None:
+    def __init__(
+        self, open_stream: Callable[[ResponsesRequest], ResponsesStream], conversation: Conversation, step: Step
+    ) -> None:
         super().__init__(conversation, step)
-        self._responses = responses
+        self._open_stream = open_stream
 
     def __enter__(self) -> Self:
         flow = self._conversation.opened(self._step)
-        self._stream = drive(flow, lambda request: self._responses.stream(request).__enter__())
+        self._stream = drive(flow, lambda request: self._open_stream(request).__enter__())
         self._step.emit(stacklevel=2)
         return self
 
@@ -193,13 +221,15 @@ class SessionStream(_SessionStream["ResponsesStream"]):
 class AsyncSessionStream(_SessionStream["AsyncResponsesStream"]):
     """The same for ``AsyncClient``."""
 
-    def __init__(self, responses: AsyncResponses, conversation: Conversation, step: Step) -> None:
+    def __init__(
+        self, open_stream: Callable[[ResponsesRequest], AsyncResponsesStream], conversation: Conversation, step: Step
+    ) -> None:
         super().__init__(conversation, step)
-        self._responses = responses
+        self._open_stream = open_stream
 
     async def __aenter__(self) -> Self:
         flow = self._conversation.opened(self._step)
-        self._stream = await adrive(flow, lambda request: self._responses.stream(request).__aenter__())
+        self._stream = await adrive(flow, lambda request: self._open_stream(request).__aenter__())
         self._step.emit(stacklevel=2)
         return self
 

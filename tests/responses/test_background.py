@@ -6,14 +6,18 @@ server that repeats them is on the loopback interface.
 
 from __future__ import annotations
 
+import json
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import nxlog
 from nxlog.responses import Poll, Watchdog
+from nxlog.testing.cassette import load
+from tests.fault_server import LAST_CHUNK, FaultServer, chunk, chunked_head, response
 from tests.responses.modes import MODES, run
-from tests.responses.stories import Story
+from tests.responses.stories import DIRECTORY, Story, body_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -188,6 +192,13 @@ async def read(responses: Any, *, warns: str, **fields: Any) -> tuple[list[Any],
     return events, stream.response
 
 
+async def collect(stream: Any, seen: list[Any]) -> None:
+    """The events of a stream, also where it breaks."""
+    async for event in stream:
+        seen.append(event)
+
+
+BROKEN = (nxlog.NetworkError, nxlog.ProtocolError)
 NO_END_TOKEN = "6 token records for 7 generated tokens"
 """What every stream of vLLM lacks."""
 
@@ -255,9 +266,8 @@ def test_a_foreground_stream_that_breaks_is_an_error(mode: str) -> None:
         stream = responses.stream(input=CAPITAL, max_output_tokens=16, store=True, **NUMBERS)
         seen: list[Any] = []
         async with stream as opened:
-            with pytest.raises((nxlog.NetworkError, nxlog.ProtocolError)):
-                async for event in opened:
-                    seen.append(event)
+            with pytest.raises(BROKEN):
+                await collect(opened, seen)
         assert [event.sequence_number for event in seen] == list(range(6))
         return opened.response
 
@@ -276,9 +286,8 @@ def test_a_background_stream_whose_response_is_gone_is_an_error(mode: str) -> No
 
     async def body(responses: Any) -> Any:
         async with responses.stream(**RESUMED) as stream:
-            with pytest.raises((nxlog.NetworkError, nxlog.ProtocolError)) as caught:
-                async for _ in stream:
-                    pass
+            with pytest.raises(BROKEN) as caught:
+                await collect(stream, [])
         assert isinstance(caught.value.__cause__, nxlog.ResponseNotFoundError)
 
     tell(mode, story, body)
@@ -299,3 +308,86 @@ def test_a_server_that_kept_no_events_gives_the_response(mode: str) -> None:
     assert reply.status == "completed"
     assert reply.text == story.reply(2)["output"][0]["content"][0]["text"]
     assert tokens(reply) == [record["token"] for record in story.reply(2)["output"][0]["content"][0]["logprobs"]]
+
+
+# -- D-10, D-20: what comes back --------------------------------------------------------------------------------------
+
+
+def recorded(name: str) -> bytes:
+    """The answer of a cassette of one exchange."""
+    document = load((DIRECTORY.parent / f"{name}.yaml").read_text(encoding="ascii"))
+    return body_of(document["interactions"][0])
+
+
+def answered(mode: str, script: Any, body: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Run ``body(client.responses)`` against one answer."""
+    with FaultServer(script) as server:
+
+        async def main(client: Any) -> Any:
+            return await body(client.responses)
+
+        return run(mode, main, provider="vllm", base_url=f"{server.url}/v1", retries=0)
+
+
+def test_a_reasoning_without_a_message_has_lost_its_numbers(mode: str) -> None:
+    """D-10: cut while it reasons, vLLM sends the reasoning (rs_, status null) and no message; it is said."""
+    content = recorded("think_09_reasoning_responses")
+
+    async def body(responses: Any) -> Any:
+        with pytest.warns(nxlog.ParameterWarningCategory, match="logprobs"):
+            return await responses.create(input="Hi", **NUMBERS)
+
+    reply = answered(mode, response(200, content), body)
+    (item,) = reply.output
+    assert (item.type, item.id[:3], item.status) == ("reasoning", "rs_", None)
+    assert reply.logprobs is None
+    assert reply.reasoning
+    (warning,) = reply.warnings
+    assert (warning.code, warning.severity) == ("not_delivered", "error")
+
+
+def test_the_reasoning_comes_first_and_the_message_second(mode: str) -> None:
+    """D-10."""
+
+    async def body(responses: Any) -> Any:
+        return await responses.create(input="Hi", **NUMBERS)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", nxlog.ParameterWarningCategory)
+        reply = answered(mode, response(200, recorded("think_11_reasoning_responses")), body)
+    assert [(item.type, item.id.partition("_")[0]) for item in reply.output] == [
+        ("reasoning", "rs"),
+        ("message", "msg"),
+    ]
+
+
+def test_client_disconnected_is_an_error_that_may_pass(mode: str) -> None:
+    """D-20: somebody between has hung up; it is no fault of the request, though vLLM says 400."""
+    content = b'{"error":{"message":"Client disconnected","type":"BadRequestError","param":null,"code":400}}'
+
+    async def body(responses: Any) -> Any:
+        with pytest.raises(nxlog.ServerError, match="Client disconnected") as caught:
+            await responses.create(input="Hi", **NUMBERS)
+        assert caught.value.retryable
+
+    answered(mode, response(400, content), body)
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_an_error_inside_a_stream_is_raised(mode: str, background: bool) -> None:
+    """D-20: also in the background, where only a lost connection is looked after."""
+    events = [json.dumps(event) for event in Story("stream_stored").events(0)[:5]]
+    wrong = '{"error":{"message":"the value is wrong","type":"BadRequestError","param":"input","code":400}}'
+    pieces = [chunk(f"data: {event}\n\n".encode()) for event in [*events, wrong]]
+    seen: list[Any] = []
+
+    async def body(responses: Any) -> Any:
+        async with responses.stream(input="Hi", background=background or None, **NUMBERS) as stream:
+            with pytest.raises(nxlog.BadRequestError, match="the value is wrong") as caught:
+                await collect(stream, seen)
+        assert (caught.value.param, caught.value.status_code) == ("input", 400)
+        return stream.response
+
+    reply = answered(mode, [chunked_head(), *pieces, LAST_CHUNK], body)
+    assert len(seen) == 5
+    assert tokens(reply) == ["L"]

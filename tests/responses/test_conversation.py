@@ -27,7 +27,7 @@ from nxlog.responses import (
 from nxlog.responses.conversation import Conversation
 from nxlog.responses.reply import with_memory
 from nxlog.wire.errors import status_error
-from tests.responses.stories import Story, body_of
+from tests.responses.stories import Story
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -329,13 +329,17 @@ def test_a_turn_has_its_own_errors(fields: dict[str, Any], param: str) -> None:
     assert caught.value.param == param
 
 
-def test_the_history_of_vllm_is_the_one_that_the_client_sends() -> None:
-    """D-15, as measured: the third turn by id and the whole conversation as input are the same prompt to vLLM."""
+@pytest.mark.parametrize(("by_id", "whole"), [(1, 3), (2, 4)])
+def test_the_history_of_vllm_is_the_one_that_the_client_sends(by_id: int, whole: int) -> None:
+    """D-15, as measured: a turn by id and the same conversation as input are the same prompt to vLLM."""
     story = Story("chain")
-    by_id, whole = story.reply(2), story.reply(3)
-    assert json.loads(story.interactions[2]["request"]["body"])["previous_response_id"]
-    assert len(json.loads(story.interactions[3]["request"]["body"])["input"]) == 5
-    assert by_id["usage"]["input_tokens"] == whole["usage"]["input_tokens"]
-    records = [one["output"][0]["content"][0]["logprobs"] for one in (by_id, whole)]
+    asked = [json.loads(story.interactions[number]["request"]["body"]) for number in (by_id, whole)]
+    assert isinstance(asked[0]["input"], str)
+    assert len(asked[1]["input"]) == 2 * by_id + 1
+    usage = [story.reply(number)["usage"] for number in (by_id, whole)]
+    assert usage[0]["input_tokens"] == usage[1]["input_tokens"]
+    records = [story.reply(number)["output"][0]["content"][0]["logprobs"] for number in (by_id, whole)]
     assert [record["token"] for record in records[0]] == [record["token"] for record in records[1]]
-    assert body_of(story.interactions[2]) != body_of(story.interactions[3])
+    assert [record["logprob"] for record in records[0]] == pytest.approx(
+        [record["logprob"] for record in records[1]], abs=1e-4
+    )

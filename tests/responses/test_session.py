@@ -11,6 +11,7 @@ import pytest
 
 import nxlog
 from nxlog.errors import InvalidRequestError
+from nxlog.responses import Poll, Watchdog
 from tests.responses.modes import MODES, run, session_of
 from tests.responses.stories import Story
 
@@ -36,44 +37,26 @@ def values(reply: Any) -> list[tuple[str, float]]:
     return [(record.token, record.logprob) for record in reply.logprobs.content]
 
 
-@pytest.mark.parametrize("state", ["auto", "server"])
-def test_three_turns_on_the_server(mode: str, state: str) -> None:
-    """D-15: each turn names the one before, and sends nothing else of it."""
+@pytest.mark.parametrize(
+    ("state", "told", "kept"),
+    [("auto", [0, 1, 2], "server"), ("server", [0, 1, 2], "server"), ("client", [0, 3, 4], "client")],
+)
+def test_three_turns(mode: str, state: str, told: list[int], kept: str) -> None:
+    """D-11, D-15: each turn names the one before, or has all of it as input; the tokens are the same."""
     story = Story("chain")
 
     async def body(client: Any) -> Any:
-        session = session_of(client, state=state, **NUMBERS)
-        replies = [
-            await session.create(FIRST, instructions=BRIEF),
-            await session.create(SECOND),
-            await session.create(THIRD),
-        ]
+        session = session_of(client, state=state, instructions=BRIEF, **NUMBERS)
+        replies = [await session.create(text) for text in (FIRST, SECOND, THIRD)]
         return replies, session.state, session.previous_response_id
 
-    replies, kept, last = tell(mode, story, body)
-    assert story.told == [0, 1, 2]
-    assert [reply.id for reply in replies] == [story.reply(number)["id"] for number in range(3)]
-    assert (kept, last) == ("server", replies[2].id)
+    replies, keeper, last = tell(mode, story, body)
+    assert story.told == told
+    assert [reply.id for reply in replies] == [story.reply(number)["id"] for number in told]
+    assert (keeper, last) == (kept, replies[2].id)
     assert not any(reply.warnings for reply in replies)
-    assert all(reply.logprobs for reply in replies)
-
-
-def test_the_third_turn_is_the_same_when_the_client_keeps_the_conversation(mode: str) -> None:
-    """D-11, D-15: what the client sends is what was recorded, and its tokens are those of the third turn by id."""
-    story = Story("chain")
-    # Without a server's ids the first two turns are the same requests; only the third differs.
-    alone = Story("chain")
-    second = alone.interactions[1]["request"]
-
-    async def body(client: Any) -> Any:
-        session = session_of(client, state="client", **NUMBERS)
-        await session.create(FIRST, instructions=BRIEF)
-        return session.state
-
-    assert tell(mode, story, body) == "client"
-    assert "previous_response_id" in second["body"]
-    by_id, whole = story.reply(2), story.reply(3)
-    assert by_id["output"][0]["content"][0]["text"] == whole["output"][0]["content"][0]["text"]
+    by_id = story.reply(2)["output"][0]["content"][0]["logprobs"]
+    assert [token for token, _ in values(replies[2])] == [record["token"] for record in by_id]
 
 
 def test_a_server_without_a_store(mode: str) -> None:
@@ -176,6 +159,22 @@ def test_a_stream_finds_out_that_there_is_no_store(mode: str) -> None:
     assert early == ["not_stored"]
     assert events[0].type == "response.created"
     assert [warning.code for warning in reply.warnings] == ["fewer_records", "not_stored"]
+
+
+def test_a_background_turn_as_a_stream_survives_its_connection(mode: str) -> None:
+    """D-21: the watchdog of a session is that of its stream."""
+
+    async def body(client: Any) -> Any:
+        session = session_of(client, **NUMBERS, background=True, store=True)
+        watchdog = Watchdog(idle=0.2, poll=Poll(first_delay=0.001, max_delay=0.001))
+        async with session.stream("Name the capital of France in one word.", watchdog=watchdog) as stream:
+            with pytest.warns(nxlog.ParameterWarningCategory, match="one is usually the end of the turn"):
+                numbers = [event.sequence_number async for event in stream]
+        return numbers, session.turns
+
+    numbers, turns = tell(mode, Story("stream_resume"), body)
+    assert numbers == list(range(14))
+    assert turns[0].reply.status == "completed"
 
 
 def test_a_stream_is_entered_first(mode: str) -> None:

@@ -37,9 +37,9 @@ def say(text: str = "") -> None:
 def shown(reply: ResponsesReply) -> str:
     """One line of a reply."""
     records = [] if reply.logprobs is None else reply.logprobs.content
-    numbers = " ".join(f"{record.token!r}:{record.logprob:.3f}" for record in records[:6] if record.logprob is not None)
-    more = f" +{len(records) - 6}" if len(records) > 6 else ""
-    return f"{reply.status} {reply.text!r} {len(records)} records [{numbers}{more}]"
+    numbers = " ".join(f"{record.logprob:.3f}" for record in records[:3] if record.logprob is not None)
+    text = reply.text if len(reply.text) <= 50 else reply.text[:49] + "…"
+    return f"{reply.status} {text!r}, {len(records)} records: {numbers}{' ...' if len(records) > 3 else ''}"
 
 
 @contextlib.contextmanager
@@ -95,8 +95,7 @@ def main() -> int:
 
         say("== stream")
         with client.responses.stream(input=CAPITAL, max_output_tokens=12, **fields) as stream:
-            for event in stream:
-                say(f"{event.sequence_number:3} {event.type}")
+            say(" ".join(f"{event.sequence_number}:{event.type.removeprefix('response.')}" for event in stream))
         say(shown(stream.response))
 
         say("== a stream whose connection is cut behind event 5")
@@ -135,8 +134,7 @@ def main() -> int:
             session = ResponseSession(client, state=state, max_output_tokens=16, **fields)  # type: ignore[arg-type]
             for text in ("My name is Ada. Say hello to me.", "What is my name?", "Spell it backwards."):
                 answer = session.create(text)
-                tokens = None if answer.usage is None else answer.usage.prompt_tokens
-                say(f"{text} -> {shown(answer)}, prompt of {tokens} tokens")
+                say(f"prompt of {answer.usage and answer.usage.prompt_tokens} tokens: {shown(answer)}")
 
         say("== a stream that is cancelled by somebody else while it is read")
         start = time.monotonic()

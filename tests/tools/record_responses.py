@@ -193,13 +193,15 @@ def cancel_stream(tell: Teller) -> None:
 
 
 def chain(tell: Teller) -> None:
-    """Three turns by previous_response_id, instructions only in the first; then the third with its history as input."""
+    """Three turns by previous_response_id; then the second and the third with the conversation as input."""
     first, second, third = NAME
-    one = tell.create(first, instructions="You are a concise assistant.", max_output_tokens=16, **LOGPROBS)
-    two = tell.create(second, previous_response_id=one["id"], max_output_tokens=16, **LOGPROBS)
-    tell.create(third, previous_response_id=two["id"], max_output_tokens=16, **LOGPROBS)
-    history = [_user(first), _assistant(one), _user(second), _assistant(two), _user(third)]
-    tell.create(history, max_output_tokens=16, **LOGPROBS)
+    brief = {"instructions": "You are a concise assistant.", "max_output_tokens": 16, **LOGPROBS}
+    one = tell.create(first, **brief)
+    two = tell.create(second, previous_response_id=one["id"], **brief)
+    tell.create(third, previous_response_id=two["id"], **brief)
+    history = [_user(first), _assistant(one), _user(second)]
+    two = tell.create(history, **brief)
+    tell.create([*history, _assistant(two), _user(third)], **brief)
 
 
 def errors(tell: Teller) -> None:
