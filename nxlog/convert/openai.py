@@ -32,7 +32,7 @@ from nxlog.response import ChatResponse
 from nxlog.responses import Event, ResponsesReply
 from nxlog.wire import get_wire
 from nxlog.wire._openai_responses_events import decode_event
-from nxlog.wire._openai_responses_items import item_of
+from nxlog.wire._openai_responses_items import fields_of, item_of
 from nxlog.wire._openai_responses_reply import decode_reply
 
 if TYPE_CHECKING:
@@ -131,4 +131,4 @@ def from_openai(value: Any) -> Any:
         return decode_reply(data)
     if isinstance(value, tuple(_EVENTS.values())):
         return decode_event(data)
-    return item_of(Raw(data))
+    return item_of(fields_of(Raw(data)))

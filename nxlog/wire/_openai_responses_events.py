@@ -108,7 +108,7 @@ def _whole(found: _Event, common: dict[str, Any]) -> typed.Event | None:
     if found.type.rpartition(".")[2] not in {"added", "done"}:
         return None
     if found.item != NULL:
-        return typed.ItemEvent(item=item_of(found.item), output_index=found.output_index, **common)
+        return typed.ItemEvent(item=item_of(fields_of(found.item)), output_index=found.output_index, **common)
     if found.part == NULL:
         return None
     names = ("item_id", "output_index", "content_index", "summary_index")
@@ -116,8 +116,9 @@ def _whole(found: _Event, common: dict[str, Any]) -> typed.Event | None:
 
 
 def _part(raw: Raw) -> OutputPart | ReasoningText:
-    kind = text_of(fields_of(raw).get("type", NULL))
-    return reasoning_text(raw, kind) if kind in {"reasoning_text", "summary_text"} else part_of(raw)
+    fields = fields_of(raw)
+    kind = text_of(fields.get("type", NULL))
+    return reasoning_text(fields, kind) if kind in {"reasoning_text", "summary_text"} else part_of(fields)
 
 
 def _piece(found: _Event, common: dict[str, Any]) -> typed.Event | None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _NO_RECORDS = (NULL, EMPTY, Raw(b"{}"))
 _cut = msgspec.json.Decoder(dict[str, Raw]).decode
+_cut_all = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 
 Fields = dict[str, Raw]
 
@@ -48,18 +49,36 @@ def fields_of(raw: Raw) -> Fields:
     return {key: raw_of(item) for key, item in cast("dict[str, Any]", value).items()} if isinstance(value, dict) else {}
 
 
+def _starts(raw: Raw, with_: bytes) -> bool:
+    # What is long is not parsed to find out that it is something else.
+    return bytes(memoryview(raw)[:1]) == with_
+
+
 def list_of(raw: Raw) -> list[Raw] | None:
     """The elements of a list; an object counts as a list of it, None is what is neither."""
-    start = bytes(memoryview(raw)[:1])
-    if start == b"{":
+    if _starts(raw, b"{"):
         return [raw]
-    if start != b"[":
+    if not _starts(raw, b"["):
         return None
     try:
         return split(raw)
     except BROKEN:
         value = loads_anything(raw)
     return [raw_of(item) for item in cast("list[Any]", value)] if isinstance(value, list) else None
+
+
+def fields_of_all(raw: Raw) -> list[Fields] | None:
+    """The objects of a list, cut into their keys; None for what is no list.
+
+    In one go, because each reads all that is in them, and that may be megabytes of records.
+    """
+    if _starts(raw, b"["):
+        try:
+            return _cut_all(raw)
+        except BROKEN:
+            pass
+    items = list_of(raw)
+    return None if items is None else [fields_of(item) for item in items]
 
 
 def records_of(raw: Raw) -> list[TokenLogprob]:
@@ -69,13 +88,13 @@ def records_of(raw: Raw) -> list[TokenLogprob]:
 
 def text_of(raw: Raw) -> str | None:
     """A text, None for anything else."""
-    value = loads_anything(raw) if raw != NULL else None
-    return well_formed(value) if isinstance(value, str) and bytes(memoryview(raw)[:1]) == b'"' else None
+    value = loads_anything(raw) if _starts(raw, b'"') else None
+    return well_formed(value) if isinstance(value, str) else None
 
 
 def object_of(raw: Raw) -> dict[str, Any] | None:
     """An object as it is, None for anything else."""
-    value = loads_anything(raw) if raw != NULL else None
+    value = loads_anything(raw) if _starts(raw, b"{") else None
     return cast("dict[str, Any]", json_safe(value)) if isinstance(value, dict) else None
 
 
@@ -104,16 +123,16 @@ class _Rest:
         return {key: json_safe(loads_anything(raw)) for key, raw in self._fields.items()}
 
 
-def item_of(raw: Raw) -> OutputItem:
+def item_of(fields: Fields) -> OutputItem:
     """One item."""
-    rest = _Rest(fields_of(raw))
+    rest = _Rest(dict(fields))
     kind = rest.text("type") or ""
     return _ITEMS.get(kind, _other_item)(kind, rest)
 
 
-def part_of(raw: Raw) -> OutputPart:
+def part_of(fields: Fields) -> OutputPart:
     """One part of a message."""
-    rest = _Rest(fields_of(raw))
+    rest = _Rest(dict(fields))
     kind = rest.text("type") or ""
     if kind in {"output_text", "text"}:
         return OutputText(
@@ -134,7 +153,9 @@ def _message(_: str, rest: _Rest) -> Message:
         id=rest.text("id"),
         role=rest.text("role") or "assistant",
         status=rest.text("status"),
-        content=[OutputText(text=plain)] if plain is not None else [part_of(part) for part in list_of(content) or ()],
+        content=[OutputText(text=plain)]
+        if plain is not None
+        else [part_of(part) for part in fields_of_all(content) or ()],
         **rest.others(),
     )
 
@@ -142,10 +163,10 @@ def _message(_: str, rest: _Rest) -> Message:
 def _reasoning(_: str, rest: _Rest) -> Reasoning:
     content = rest.raw("content")
     plain = text_of(content)
-    parts = [plain] if plain is not None else list_of(content)
+    parts = [plain] if plain is not None else fields_of_all(content)
     return Reasoning(
         id=rest.text("id"),
-        summary=[reasoning_text(part, "summary_text") for part in list_of(rest.raw("summary")) or ()],
+        summary=[reasoning_text(part, "summary_text") for part in fields_of_all(rest.raw("summary")) or ()],
         content=None if parts is None else [reasoning_text(part, "reasoning_text") for part in parts],
         encrypted_content=rest.text("encrypted_content"),
         status=rest.text("status"),
@@ -153,11 +174,11 @@ def _reasoning(_: str, rest: _Rest) -> Reasoning:
     )
 
 
-def reasoning_text(part: Raw | str, kind: Any) -> ReasoningText:
+def reasoning_text(part: Fields | str, kind: Any) -> ReasoningText:
     """One part of a reasoning, whatever the server calls its type."""
     if isinstance(part, str):
         return ReasoningText(type=kind, text=part)
-    rest = _Rest(fields_of(part))
+    rest = _Rest(dict(part))
     rest.raw("type")
     return ReasoningText(type=kind, text=rest.text("text") or "", **rest.others())
 

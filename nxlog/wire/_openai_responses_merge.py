@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from nxlog._json import well_formed
 from nxlog.responses.events import (
     ArgumentsDelta,
     ArgumentsDone,
@@ -65,7 +66,8 @@ class _Piece:
     def text(self) -> str:
         if len(self._given) > 1:
             self._given = ["".join(self._given)]
-        return "".join(self._given)
+        # Only what is joined, because a delta may end in the middle of a surrogate pair.
+        return well_formed("".join(self._given))
 
     def add(self, delta: str, records: list[TokenLogprob] | None = None) -> None:
         self._given.append(delta)

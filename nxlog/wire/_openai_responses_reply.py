@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from msgspec import Raw, Struct
 
-from nxlog._json import NULL, json_safe, loads, loads_anything
+from nxlog._json import BROKEN, NULL, json_safe, loads, loads_anything
 from nxlog.response import Usage
 from nxlog.responses.reply import (
     IncompleteDetails,
@@ -22,7 +23,7 @@ from nxlog.responses.reply import (
 )
 from nxlog.wire._beside_records import completed
 from nxlog.wire._lenient import decode_leniently
-from nxlog.wire._openai_responses_items import fields_of, item_of, list_of, text_of
+from nxlog.wire._openai_responses_items import Fields, fields_of_all, item_of, text_of
 from nxlog.wire.base import not_the_shape
 from nxlog.wire.errors import event_error
 
@@ -61,15 +62,12 @@ class _Incomplete(Struct, gc=False):
     reason: str | None = None
 
 
-class Reply(Struct, gc=False):
-    """What is read of a response object; the rest stays reachable through ``raw``."""
-
+class _Reply(Struct, gc=False):
     id: str | None = None
     model: str | None = None
     created_at: float | None = None
     status: str | None = None
     incomplete_details: _Incomplete | None = None
-    output: Raw = NULL
     usage: _Usage | None = None
     error: Raw = NULL
     previous_response_id: str | None = None
@@ -79,7 +77,18 @@ class Reply(Struct, gc=False):
     output_messages: Raw = NULL
 
 
-_decoder = msgspec.json.Decoder(Reply)
+class _Loose(_Reply, gc=False):
+    output: Raw = NULL
+
+
+class Reply(_Reply, gc=False):
+    """What is read of a response object; the rest stays reachable through ``raw``."""
+
+    output: list[Fields] | None = None
+
+
+_strict_decoder = msgspec.json.Decoder(Reply)
+_loose_decoder = msgspec.json.Decoder(_Loose)
 
 
 def read_reply(data: bytes) -> Reply:
@@ -88,13 +97,17 @@ def read_reply(data: bytes) -> Reply:
     Raises:
         DecodeError: not a JSON object.
     """
-    return decode_leniently(data, _decoder, wire=NAME)
+    with contextlib.suppress(*BROKEN):
+        return _strict_decoder.decode(data)
+    loose = decode_leniently(data, _loose_decoder, wire=NAME)
+    known = {name: getattr(loose, name) for name in _Reply.__struct_fields__}
+    return Reply(**known, output=fields_of_all(loose.output))
 
 
 def reply_of(found: Reply, data: bytes) -> ResponsesReply:
     """The same in nxlog's types, whatever its status."""
     details, ids = found.incomplete_details, _messages(found.output_messages)
-    output = _with_ids([item_of(item) for item in list_of(found.output) or ()], ids)
+    output = _with_ids([item_of(item) for item in found.output or ()], ids)
     reply = ResponsesReply(
         id=found.id,
         model=found.model or "",
@@ -122,15 +135,15 @@ def decode_reply(data: bytes) -> ResponsesReply:
     """
     found = read_reply(data)
     reply = reply_of(found, data)
-    if list_of(found.output) is None and not (is_failed(reply) or reply.is_running):
+    if found.output is None and not (is_failed(reply) or reply.is_running):
         raise_flat_error(data)
         raise not_the_shape(NAME, data, "it has no output")
     return reply
 
 
 def _messages(raw: Raw) -> list[RawMessage] | None:
-    found = list_of(raw)
-    return None if found is None else [_message(fields_of(item)) for item in found]
+    found = fields_of_all(raw)
+    return None if found is None else [_message(item) for item in found]
 
 
 def _message(fields: dict[str, Raw]) -> RawMessage:
