@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -64,7 +65,10 @@ def later_call(
                 param="model",
             )
         asked = ChatRequest(model=model or "any", messages=[{"role": "user", "content": ""}])
-        return Call(config.target(asked.model, wire=NAME), config.policy, asked, stream, read=read)
+        target = config.target(asked.model, wire=NAME)
+        # Which model it was is not known, and is not to be made up.
+        target = target if model is not None else replace(target, model="")
+        return Call(target, config.policy, asked, stream, read=read)
     call = Call(config.target(origin.asked.model, wire=NAME), config.policy, origin.asked, stream, read=read)
     # As it was sent, with what was said about that.
     call.sent, call.warnings = origin.sent, [] if isinstance(response, str) else list(response.warnings)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from nxlog import errors
-from nxlog.errors import BadRequestError, InvalidRequestError
+from nxlog.errors import BadRequestError, InvalidRequestError, NxlogError
 from nxlog.exchange import Sleep
 
 if TYPE_CHECKING:
@@ -30,15 +30,20 @@ class Poll:
         first_delay: seconds before it is asked after for the second time.
         factor: what each further delay grows by.
         max_delay: bound of a delay.
+        failures: how many questions in a row may fail for a reason that may pass, such as a lost connection; each has
+            the client's retries.
     """
 
     first_delay: float = 0.5
     factor: float = 1.5
     max_delay: float = 10.0
+    failures: int = 5
 
     def __post_init__(self) -> None:
         if not (self.first_delay >= 0 and self.factor >= 1 and self.max_delay >= 0):
             raise InvalidRequestError("poll: delays are 0 or more seconds, and factor is 1 or more", param="poll")
+        if self.failures < 0:
+            raise InvalidRequestError("poll: failures must be 0 or more", param="poll")
 
     def delays(self) -> Iterator[float]:
         """Seconds between one question and the next, without end."""
@@ -59,17 +64,27 @@ def wait(
 
     Raises:
         TimeoutError: it is not over after ``timeout`` seconds; it goes on at the server.
+        NxlogError: a question failed for a reason that does not pass, or too many failed in a row.
     """
     deadline = None if timeout is None else clock() + timeout
+    failed = 0
     for delay in poll.delays():
-        reply = yield from ask()
-        if not reply.is_running:
-            return reply
+        status = "unknown"
+        try:
+            reply = yield from ask()
+        except NxlogError as error:
+            failed += 1
+            if not error.retryable or failed > poll.failures:
+                raise
+        else:
+            if not reply.is_running:
+                return reply
+            failed, status = 0, str(reply.status)
         left = delay if deadline is None else deadline - clock()
         if left <= 0:
             raise errors.TimeoutError(
-                f"the response {reply.id} is still {reply.status} after {timeout:g} s; it goes on at the server: "
-                "wait() again, or cancel() it",
+                f"the status of the response is {status} after {timeout:g} s; it goes on at the server: wait() again, "
+                "or cancel() it",
                 param="timeout",
             )
         yield Sleep(min(delay, left))

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from nxlog.errors import IncompleteStreamError, InvalidRequestError, NxlogError, StatusError, TransportError
+from nxlog.errors import IncompleteStreamError, InvalidRequestError, NxlogError, TransportError
 from nxlog.exchange import Sleep
 from nxlog.responses.jobs import Poll, wait
 from nxlog.warnings import ParameterWarning, WarningCode, WarningSeverity, WarningSource
@@ -53,6 +53,7 @@ class Recovery:
     def __init__(self, watchdog: Watchdog, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._watchdog = watchdog
         self._clock = clock
+        # Since the last event: how many connections ended, when the first did, and how long to wait until the next.
         self._failures = 0
         self._since = 0.0
         self._delays = watchdog.poll.delays()
@@ -73,11 +74,13 @@ class Recovery:
         Raises:
             NxlogError: the failure itself, when the server does not know the response, or patience is at its end.
         """
-        yield from self._pause(failure)
-        try:
-            reply = yield from ask()
-        except StatusError as error:
-            raise failure from error
+        self._failures += 1
+        if self._failures == 1:
+            self._since = self._clock()
+            self._delays = self._watchdog.poll.delays()
+        else:
+            yield from self._pause(failure)
+        reply = yield from self._asked(failure, ask)
         if not reply.is_running:
             # Behind the last event that came there may be others, in full precision; a cancelled response's would hang.
             return None if self._failures == 1 and reply.status != "cancelled" else reply
@@ -86,12 +89,19 @@ class Recovery:
         # The server has the response but not its events.
         return (yield from wait(ask, self._watchdog.poll, timeout=self._patience, clock=self._clock))
 
+    def _asked(
+        self, failure: NxlogError, ask: Callable[[], Generator[Asked, Any, ResponsesReply]]
+    ) -> Generator[Asked | Sleep, Any, ResponsesReply]:
+        """The response as it stands, asked for until there is an answer: what broke the stream may last."""
+        while True:
+            try:
+                return (yield from ask())
+            except NxlogError as error:
+                if not error.retryable:
+                    raise failure from error
+            yield from self._pause(failure)
+
     def _pause(self, failure: NxlogError) -> Generator[Sleep]:
-        self._failures += 1
-        if self._failures == 1:
-            self._since = self._clock()
-            self._delays = self._watchdog.poll.delays()
-            return
         patience = self._patience
         if patience is not None and patience <= 0:
             raise failure

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
 
+LOST = NetworkError("the connection broke")
+
+
 def reply(status: str) -> ResponsesReply:
     return ResponsesReply(id="resp_1", status=status, provider="vllm", model="m")
 
@@ -89,7 +92,7 @@ def test_delays_grow_to_their_bound() -> None:
 def test_wait_gives_up_at_its_deadline_after_a_last_question() -> None:
     """D-12: the last pause is cut short, and the response is asked for once more at the deadline."""
     server = Server("queued", "in_progress")
-    with pytest.raises(nxlog.TimeoutError, match="resp_1 is still in_progress after 1 s; it goes on at the server"):
+    with pytest.raises(nxlog.TimeoutError, match="the response is in_progress after 1 s; it goes on at the server"):
         server.wait(timeout=1.0)
     assert server.slept == [0.5, 0.5]
     assert server.asked == 3
@@ -100,7 +103,31 @@ def test_wait_takes_an_end_at_the_deadline() -> None:
     assert server.wait(timeout=1.0).status == "completed"
 
 
-@pytest.mark.parametrize("options", [{"first_delay": -1}, {"factor": 0.5}, {"max_delay": -1}, {"factor": float("nan")}])
+def test_questions_may_fail_for_a_while() -> None:
+    """D-12: a long job outlives a short outage."""
+    server = Server("queued", *[LOST] * 5, "in_progress", *[LOST] * 5, "completed")
+    assert server.wait().status == "completed"
+    assert server.asked == 13
+
+
+def test_questions_may_not_fail_for_ever() -> None:
+    server = Server("queued", LOST)
+    with pytest.raises(NetworkError):
+        server.wait(Poll(failures=2))
+    assert server.asked == 4
+
+
+def test_a_failure_that_does_not_pass_ends_the_waiting_at_once() -> None:
+    """D-13: such as a response that the server has forgotten."""
+    server = Server("queued", too_late("errors", 0))
+    with pytest.raises(nxlog.ResponseNotFoundError):
+        server.wait()
+    assert server.asked == 2
+
+
+@pytest.mark.parametrize(
+    "options", [{"failures": -1}, {"first_delay": -1}, {"factor": 0.5}, {"max_delay": -1}, {"factor": float("nan")}]
+)
 def test_a_poll_that_makes_no_sense(options: dict[str, float]) -> None:
     with pytest.raises(InvalidRequestError, match="poll"):
         Poll(**options)
@@ -177,7 +204,6 @@ def test_cancel_at_a_server_that_has_none_is_an_error() -> None:
 
 # -- D-20, D-21, D-22: streams that break or hang ---------------------------------------------------------------------
 
-LOST = NetworkError("the connection broke")
 SILENT = nxlog.TimeoutError("nothing for 20 s")
 NO_EVENTS = status_error(404, b'{"error":{"message":"no such route"}}')
 
@@ -239,6 +265,19 @@ def test_patience_has_an_end() -> None:
     assert server.asked <= 5
 
 
+def test_an_outage_is_waited_out() -> None:
+    """D-21: nobody can be asked either; when somebody can, there is still one attempt to get the events."""
+    busy = status_error(503, b"")
+    steps, server = recovered([LOST, LOST], LOST, busy, "completed", "completed")
+    assert steps == [None, "completed"]
+    assert server.slept == [0.5, 0.75, 1.125]
+
+
+def test_an_outage_is_not_waited_out_for_ever() -> None:
+    with pytest.raises(NetworkError, match="the connection broke"):
+        recovered([LOST], LOST, patience=5.0)
+
+
 def test_a_server_without_events_is_polled() -> None:
     """A background response without events, as at SGLang: asked for a stream it says no; the end is still to be had."""
     steps, server = recovered([NO_EVENTS], "queued", "queued", "in_progress", "completed")
@@ -247,7 +286,7 @@ def test_a_server_without_events_is_polled() -> None:
 
 
 def test_polling_a_server_without_events_has_an_end() -> None:
-    with pytest.raises(nxlog.TimeoutError, match="still queued"):
+    with pytest.raises(nxlog.TimeoutError, match="response is queued"):
         recovered([NO_EVENTS], "queued", patience=0.0001)
 
 
