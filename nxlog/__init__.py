@@ -47,6 +47,7 @@ from nxlog.errors import (
     StatusError,
     TimeoutError,  # noqa: A004 - reached as nxlog.TimeoutError
     TransportError,
+    TurnError,
     UnknownProviderError,
     UnsupportedParameterError,
 )
@@ -58,6 +59,8 @@ from nxlog.retry import RetryPolicy
 from nxlog.spans import TokenSpan
 from nxlog.streams import AsyncStream, Stream
 from nxlog.timeout import Timeout
+from nxlog.turn import TurnTokenData
+from nxlog.turns import turns
 from nxlog.verdicts import Verdict, VerdictKind, Verdicts
 from nxlog.warnings import (
     ParameterWarning,
@@ -124,6 +127,8 @@ __all__ = [
     "ToolCallDelta",
     "TopLogprob",
     "TransportError",
+    "TurnError",
+    "TurnTokenData",
     "UnknownProviderError",
     "UnsupportedParameterError",
     "Usage",
@@ -137,6 +142,7 @@ __all__ = [
     "accumulate",
     "capabilities",
     "capability_manifest",
+    "turns",
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import ValidationError
@@ -16,12 +17,12 @@ from nxlog.call import Call, Policy, Target
 from nxlog.errors import InvalidRequestError
 from nxlog.parameter_adapter import OnUnknown, OnUnsupported
 from nxlog.registry import Provider, ProviderKind, Registry
-from nxlog.request import ChatRequest, Request, describe_errors
+from nxlog.request import NEED_LOGPROBS, ChatRequest, Request, describe_errors
 from nxlog.verdicts import Verdicts
 from nxlog.wire import get_wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from nxlog.registry import Wire
 
@@ -44,6 +45,7 @@ class Config:
         registry: Registry | None,
         variables: Mapping[str, str] | None,
         verdicts: Verdicts | None = None,
+        defaults: Mapping[str, Any] | None = None,
         event: Callable[[], Event] = threading.Event,
     ) -> None:
         _one_of("on_unsupported", on_unsupported, get_args(OnUnsupported))
@@ -65,6 +67,7 @@ class Config:
         self.verdicts: Verdicts = Verdicts() if verdicts is None else verdicts
         self.policy: Policy = Policy(on_unsupported, on_unknown, self.verdicts, Trials(event))
         self._targets: dict[tuple[str, str | None], Target] = {}
+        self._defaults = _checked_defaults(defaults or {})
 
     def _default_provider(self, name: str | None) -> Provider | None:
         if name is not None:
@@ -140,7 +143,7 @@ class Config:
             secret=presented.secret,
             source=presented.source,
             wire=spoken,
-            lacks=spoken.lacks | frozenset(reach.omit),
+            lacks=spoken.lacks - _named(reach.parameters) | frozenset(reach.omit),
             spelling={**reach.parameters, **dict.fromkeys(reach.omit, "")},
             capabilities=self._registry.capabilities(provider.id, model, wire=wire),
             base_url=base_url,
@@ -168,7 +171,33 @@ class Config:
 
     def call(self, request: ChatRequest, *, stream: bool) -> Call:
         """The call for a request: resolved, adapted, nothing sent."""
-        return Call(self.target(request.model), self.policy, request, stream)
+        return Call(self.target(request.model), self.policy, self._completed(request), stream)
+
+    def _completed(self, request: ChatRequest) -> ChatRequest:
+        """The request with the client's defaults for what it does not say."""
+        said = request.model_fields_set
+        missing = {name: value for name, value in self._defaults.items() if name not in said}
+        if "logprobs" in said and not request.logprobs:
+            missing = {name: value for name, value in missing.items() if name not in NEED_LOGPROBS}
+        return request.model_copy(update=missing) if missing else request
+
+
+def _checked_defaults(defaults: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(defaults, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidRequestError(f"defaults: must be a mapping, got {type(defaults).__name__}", param="defaults")
+    if own := [name for name in ("model", "messages", "input_ids") if name in defaults]:
+        raise InvalidRequestError(f"defaults: {own[0]} belongs into each request", param="defaults")
+    try:
+        checked = ChatRequest.model_validate({"model": "m", "input_ids": [0], **defaults})
+    except ValidationError as error:
+        raise InvalidRequestError(f"defaults: {describe_errors(list(error.errors()))[1]}", param="defaults") from None
+    return {name: getattr(checked, name) for name in checked.model_fields_set - {"model", "input_ids"}}
+
+
+def _named(parameters: Mapping[str, str]) -> frozenset[str]:
+    """The claims about fields for which a provider has a word that its wire format has not."""
+    claims = {"return_token_ids": "token_ids"}
+    return frozenset(claims.get(field, field) for field, key in parameters.items() if key)
 
 
 def as_request(

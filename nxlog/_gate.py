@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from nxlog.errors import UnsupportedParameterError
 from nxlog.registry import CapabilityStatus, Requirement
 from nxlog.warnings import ParameterWarning, WarningCode, WarningSeverity, WarningSource
 
@@ -155,3 +156,20 @@ def out_of_range(case: Case, names: tuple[str, ...]) -> list[ParameterWarning]:
         )
         warnings.append(case.warn(name, WarningCode.OUT_OF_RANGE, WARNING, message, requested=value, applied=value))
     return warnings
+
+
+def raise_first(found: list[ParameterWarning]) -> None:
+    """The first warning about something that is not delivered as asked, as an error.
+
+    Raises:
+        UnsupportedParameterError: there is one.
+    """
+    for warning in found:
+        if warning.code is not WarningCode.OUT_OF_RANGE:
+            raise UnsupportedParameterError(
+                f"{warning.parameter}: {warning.message.removesuffix(DROPPED)}",
+                provider=warning.provider,
+                model=warning.model,
+                code=warning.code.value,
+                param=warning.parameter,
+            )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from nxlog.logprobs import StreamLogprobsDelta, TokenLogprob
     from nxlog.response import StreamChunk, ToolCallDelta
+    from nxlog.turn import WeightVersion
 
 
 def accumulate(chunks: Iterable[StreamChunk]) -> ChatResponse:
@@ -32,6 +33,8 @@ class Accumulator:
         self._model: str | None = None
         self._created: int | None = None
         self._usage: Usage | None = None
+        self._prompt_ids: list[int] | None = None
+        self._prompt_logprobs: LogprobsData | None = None
         self._choices: dict[int, _Choice] = {}
 
     def add(self, chunk: StreamChunk) -> None:
@@ -42,6 +45,10 @@ class Accumulator:
             self._model = chunk.model
         if self._created is None:
             self._created = chunk.created
+        if self._prompt_ids is None:
+            self._prompt_ids = None if chunk.prompt_token_ids is None else [*chunk.prompt_token_ids]
+        if self._prompt_logprobs is None:
+            self._prompt_logprobs = chunk.prompt_logprobs
         if chunk.usage is not None:
             self._usage = _merged(self._usage, chunk.usage)
         if _only_usage(chunk):
@@ -59,6 +66,8 @@ class Accumulator:
             created=self._created,
             choices=[choice.build(index) for index, choice in sorted(self._choices.items())],
             usage=self._usage,
+            prompt_token_ids=self._prompt_ids,
+            prompt_logprobs=self._prompt_logprobs,
         )
 
 
@@ -71,6 +80,7 @@ def _only_usage(chunk: StreamChunk) -> bool:
         or chunk.reasoning_delta
         or chunk.refusal_delta
         or chunk.tool_call_deltas
+        or chunk.token_ids
     )
 
 
@@ -80,13 +90,19 @@ def _merged(old: Usage | None, new: Usage) -> Usage:
 
 
 class _Choice:
-    __slots__ = ("finish_reason", "open_calls", "reasoning", "records", "refusal", "text", "tool_calls")
+    __slots__ = (
+        *("finish_reason", "open_calls", "reasoning", "records", "refusal", "text", "tool_calls"),
+        *("stop_reason", "token_ids", "weight_versions"),
+    )
 
     def __init__(self) -> None:
         self.text: list[str] = []
         self.reasoning: list[str] = []
         self.refusal: list[str] = []
         self.finish_reason: str | None = None
+        self.stop_reason: str | int | None = None
+        self.token_ids: list[int] = []
+        self.weight_versions: tuple[WeightVersion, ...] = ()
         self.records: dict[Channel, list[TokenLogprob]] = {}
         self.tool_calls: list[_ToolCall] = []
         self.open_calls: dict[int, _ToolCall] = {}
@@ -100,6 +116,11 @@ class _Choice:
             self.refusal.append(chunk.refusal_delta)
         if chunk.finish_reason is not None:
             self.finish_reason = chunk.finish_reason
+        if chunk.stop_reason is not None:
+            self.stop_reason = chunk.stop_reason
+        if chunk.token_ids:
+            self.token_ids += chunk.token_ids
+        self.weight_versions = chunk.weight_versions or self.weight_versions
         if chunk.logprobs is not None:
             self._add_records(chunk.logprobs)
         if chunk.closing_logprobs is not None:
@@ -139,6 +160,9 @@ class _Choice:
             tool_calls=[call.build(i) for i, call in enumerate(sorted(self.tool_calls, key=_ToolCall.place))],
             finish_reason=self.finish_reason,
             logprobs=logprobs,
+            token_ids=self.token_ids or None,
+            stop_reason=self.stop_reason,
+            weight_versions=self.weight_versions,
         )
 
 

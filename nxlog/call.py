@@ -9,21 +9,24 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+from nxlog._extensions import EXTENSIONS, refused_field
 from nxlog._secret import hider
 from nxlog._trials import Trials
 from nxlog.accumulate import Accumulator
 from nxlog.auth import CallCredential
 from nxlog.delivery import check_delivery
 from nxlog.distribution import DistributionSource
-from nxlog.errors import DecodeError, NxlogError, RedirectError, StatusError
+from nxlog.errors import DecodeError, NxlogError, StatusError
 from nxlog.exchange import HttpRequest, HttpResponse, Pause
 from nxlog.parameter_adapter import adapt
 from nxlog.registry import CapabilityStatus, EvidenceKind
-from nxlog.response import with_asked
+from nxlog.request import NEED_LOGPROBS
+from nxlog.response import with_asked, with_sent
 from nxlog.retry import retry_after
+from nxlog.turn_build import with_token_ids
 from nxlog.verdicts import Place, Verdicts, bare
 from nxlog.warnings import ParameterWarning, WarningCode, WarningSeverity, WarningSource
-from nxlog.wire.errors import RefusalKind, classify_refusal, status_error
+from nxlog.wire.errors import RefusalKind, classify_refusal, redirect_error, status_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -158,8 +161,8 @@ class Call:
     def _answered(self) -> Generator[HttpRequest | Pause, HttpResponse | None, HttpResponse]:
         """Send, and again with less when the server refuses what was asked."""
         response = yield from self._sent(self.http_request())
-        # At most one number is lowered, and at most once logprobs are given up.
-        for _ in range(2):
+        # At most one number is lowered, and at most once logprobs and each other field are given up.
+        for _ in range(2 + len(EXTENSIONS)):
             if response.status < 400 or not self._ask_less(self.error_of(response)):
                 break
             response = yield from self._sent(self.http_request())
@@ -189,6 +192,8 @@ class Call:
 
     def _ask_less(self, error: NxlogError) -> bool:
         """Whether the request was changed, because the error says that it asks for too much."""
+        if self.policy.on_unsupported == "warn" and (name := refused_field(self.sent, error, self.target.spelling)):
+            return self._give_up((name,), getattr(self.sent, name), error)
         refusal = self.learn(error)
         if refusal is None:
             return False
@@ -199,9 +204,12 @@ class Call:
             self.sent = self.sent.model_copy(update={"top_logprobs": refusal.limit})
             return True
         requested = {"logprobs": True} | ({} if asked is None else {"top_logprobs": asked})
+        return self._give_up(("logprobs", *NEED_LOGPROBS), requested, error)
+
+    def _give_up(self, names: tuple[str, ...], requested: object, error: NxlogError) -> bool:
         message = f"the server refused it ({error.message}); sent again without"
-        self._warn("logprobs", WarningCode.REFUSED, message, requested)
-        self.sent = self.sent.model_copy(update={"logprobs": None, "top_logprobs": None})
+        self._warn(names[0], WarningCode.REFUSED, message, requested)
+        self.sent = self.sent.model_copy(update=dict.fromkeys(names))
         return True
 
     def learn(self, error: NxlogError) -> Refusal | None:
@@ -244,18 +252,12 @@ class Call:
             wait = retry_after(response.headers)
             found = status_error(response.status, response.content, headers=response.headers, retry_after=wait)
             return self.blame(found)
-        location = response.headers.get("location", "nowhere").split("?")[0]
-        redirect = RedirectError(
-            f"HTTP {response.status}: the server redirects to {location}; nxlog does not send a key after a "
-            "redirect, so set base_url to the right address",
-            status_code=response.status,
-            body=response.content.decode("utf-8", "replace"),
-        )
-        return self.blame(redirect)
+        location = response.headers.get("location", "nowhere")
+        return self.blame(redirect_error(response.status, response.content, location))
 
     def complete(self, response: ChatResponse) -> ChatResponse:
         """The reply with its provider, and with the warnings of both halves of the gate."""
-        named = self._named(response)
+        named = with_token_ids(self._named(response), self.sent)
         found = check_delivery(self.sent, named)
         self._remember(found, named)
         self.warnings += found
@@ -271,6 +273,7 @@ class Call:
             for choice in response.choices
         ]
         named = response.model_copy(update={"provider": self.target.provider, "choices": choices})
+        named = with_sent(named, self.sent, bare(self.url))
         return with_asked(named, logprobs=bool(self.asked.logprobs), top_logprobs=self.asked.top_logprobs)
 
     @property
@@ -291,7 +294,7 @@ class Call:
         verdicts = self.policy.verdicts
         if self.policy.on_unsupported == "raise":
             return  # whoever wants errors gets them from the server, every time
-        if any(warning.code is WarningCode.NOT_DELIVERED for warning in found):
+        if any(warning.code is WarningCode.NOT_DELIVERED and warning.parameter == "logprobs" for warning in found):
             verdicts.ignored(self.place, response.model)
         elif any(choice.logprobs for choice in response.choices):
             verdicts.delivered(self.place, response.model)

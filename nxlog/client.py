@@ -61,6 +61,7 @@ class Client:
         registry: providers and capabilities other than the built-in ones.
         variables: the parts of the provider's address that differ by account, such as ``{"region": "us-east-1"}``.
         verdicts: what servers have shown of themselves, to share it with other clients and processes.
+        defaults: fields for every request that does not say them itself: ``{"logprobs": True, "top_logprobs": 5}``.
         telemetry: who observes the calls, such as a ``nxlog.telemetry.Telemetry``; by default whoever
             ``nxlog.telemetry.instrument()`` made, if it was called.
 
@@ -69,7 +70,7 @@ class Client:
         UnknownProviderError: there is no such provider.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each option
         self,
         *,
         provider: str | None = None,
@@ -84,6 +85,7 @@ class Client:
         registry: Registry | None = None,
         variables: Mapping[str, str] | None = None,
         verdicts: Verdicts | None = None,
+        defaults: Mapping[str, Any] | None = None,
         telemetry: Observer | None = None,
     ) -> None:
         self._config = Config(
@@ -96,6 +98,7 @@ class Client:
             registry=registry,
             variables=variables,
             verdicts=verdicts,
+            defaults=defaults,
             event=threading.Event,
         )
         limits, observer = Timeout.of(timeout), checked_observer(telemetry)
@@ -190,7 +193,7 @@ class AsyncClient:
     ``nxlog[aiohttp]`` (asyncio only). ``api_key`` may be an async function; one that is not runs in a thread.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each option
         self,
         *,
         provider: str | None = None,
@@ -205,6 +208,7 @@ class AsyncClient:
         registry: Registry | None = None,
         variables: Mapping[str, str] | None = None,
         verdicts: Verdicts | None = None,
+        defaults: Mapping[str, Any] | None = None,
         telemetry: Observer | None = None,
     ) -> None:
         self._config = Config(
@@ -217,6 +221,7 @@ class AsyncClient:
             registry=registry,
             variables=variables,
             verdicts=verdicts,
+            defaults=defaults,
             event=anyio.Event,
         )
         limits, observer = Timeout.of(timeout), checked_observer(telemetry)

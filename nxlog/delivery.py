@@ -56,7 +56,44 @@ def check_delivery(sent: ChatRequest, response: ChatResponse) -> list[ParameterW
         records = [*chain.from_iterable(_channels(response))]
         found += _records_against(sent, records, response) if records else _not_delivered(sent, response)
         found += _misaligned(response) if records and not _is_short(found) else ()
+        found += _asked_ids(sent, records)
+    found += _tokens_against(sent, response)
     return [_addressed(warning, response) for warning in found]
+
+
+def _asked_ids(sent: ChatRequest, records: list[TokenLogprob]) -> Iterator[ParameterWarning]:
+    asked = len(sent.logprob_token_ids or ())
+    # Not every server says the ids of its alternatives.
+    least = min((token.count_alternatives() for token in records), default=asked) if asked else 0
+    if least < asked:
+        message = f"requested the logprobs of {asked} ids, and a token has {least} alternatives"
+        name = "logprob_token_ids"
+        yield _warning(WarningCode.FEWER_ALTERNATIVES, WARNING, message, parameter=name, requested=asked, applied=least)
+
+
+def _tokens_against(sent: ChatRequest, response: ChatResponse) -> Iterator[ParameterWarning]:
+    """Ids, and the prompt."""
+    ids, usage = [choice.token_ids for choice in response.choices], response.usage
+    if sent.return_token_ids and not all(ids) and _generated(response):
+        message = "asked for, and the server answered without all ids (some have them with logprobs only)"
+        yield _warning(WarningCode.NOT_DELIVERED, ERROR, message, parameter="return_token_ids", requested=True)
+    elif sent.return_token_ids and len(ids) == 1 and usage is not None and usage.completion_tokens is not None:
+        yield from _fewer_ids(len(ids[0] or ()), usage.completion_tokens)
+    asked = sent.prompt_logprobs
+    if asked is not None and response.prompt_logprobs is None:
+        message = "asked for, and the server answered without records of the prompt"
+        yield _warning(WarningCode.NOT_DELIVERED, ERROR, message, parameter="prompt_logprobs", requested=asked)
+    prompt, counted = len(sent.input_ids or ()), None if usage is None else usage.prompt_tokens
+    if prompt and counted is not None and counted != prompt:
+        message = f"sent a prompt of {prompt} ids, and the server counted {counted} tokens"
+        name = "input_ids"
+        yield _warning(WarningCode.NOT_DELIVERED, ERROR, message, parameter=name, requested=prompt, applied=counted)
+
+
+def _fewer_ids(came: int, generated: int) -> Iterator[ParameterWarning]:
+    if came < generated:
+        message, name = f"{came} ids for {generated} generated tokens", "return_token_ids"
+        yield _warning(WarningCode.FEWER_RECORDS, WARNING, message, parameter=name, requested=generated, applied=came)
 
 
 def _records_against(

@@ -25,6 +25,7 @@
     ├── ResponseError                   a response arrived that cannot be understood
     │   ├── DecodeError                 not JSON, wrong content type, empty, or not the wire's shape
     │   ├── RedirectError               3xx: the base_url is wrong, the key is not sent elsewhere
+    │   ├── TurnError                   a turn was to be trainable and is not
     │   ├── ResponseTooLargeError       the body or one stream event exceeds its bound
     │   └── IncompleteStreamError       the stream ended without its end mark
     └── LocalEngineError                the embedded engine or its model is missing or broken
@@ -209,6 +210,10 @@ class DecodeError(ResponseError):
 
 class RedirectError(ResponseError):
     """The server redirects; nxlog does not follow, because the key would go along."""
+
+
+class TurnError(ResponseError):
+    """``strict=True``: the turn is not trainable; the message says why."""
 
 
 class ResponseTooLargeError(ResponseError):

@@ -25,11 +25,11 @@ from nxlog._gate import (
     drop_each,
     obstacle,
     out_of_range,
+    raise_first,
     value_obstacle,
 )
-from nxlog.errors import UnsupportedParameterError
 from nxlog.registry import Requirement
-from nxlog.request import INCLUDE_LOGPROBS, Message, ResponseFormat
+from nxlog.request import INCLUDE_LOGPROBS, NEED_LOGPROBS, Message, ResponseFormat
 from nxlog.verdicts import VerdictKind
 from nxlog.warnings import ParameterWarning, WarningCode, WarningSeverity, WarningSource
 
@@ -75,20 +75,8 @@ def adapt(
             case = replace(case, request=case.request.model_copy(update=changes))
         found += warnings
     if on_unsupported == "raise":
-        _raise_first(found)
+        raise_first(found)
     return case.request, found
-
-
-def _raise_first(found: list[ParameterWarning]) -> None:
-    for warning in found:
-        if warning.code is not WarningCode.OUT_OF_RANGE:
-            raise UnsupportedParameterError(
-                f"{warning.parameter}: {warning.message.removesuffix(DROPPED)}",
-                provider=warning.provider,
-                model=warning.model,
-                code=warning.code.value,
-                param=warning.parameter,
-            )
 
 
 # -- the rules, in order ---------------------------------------------------------------------------------------------
@@ -233,7 +221,9 @@ def adapt_logprobs(case: Case) -> Findings:
         return _drop_logprobs(case, (WarningCode.REFUSED, reason), source=WarningSource.LEARNED)
     if problem := _logprobs_obstacle(case):
         return _drop_logprobs(case, problem)
-    return adapt_top_logprobs(case)
+    changes, warnings = drop_each(case, ("logprob_token_ids",), WARNING)
+    fewer, found = adapt_top_logprobs(case)
+    return changes | fewer, warnings + found
 
 
 def _logprobs_obstacle(case: Case) -> Obstacle | None:
@@ -276,6 +266,33 @@ def _needs_alternatives(case: Case) -> bool:
     return required and obstacle(case, "top_logprobs") is None
 
 
+def adapt_prompt_ids(case: Case) -> Findings:
+    """A prompt of ids: the messages are sent in its place, if there are any.
+
+    Raises:
+        UnsupportedParameterError: there are none, so nothing could be sent.
+    """
+    problem = None if case.request.input_ids is None else obstacle(case, "token_ids_in")
+    if problem is None:
+        return NOTHING
+    changes, warnings = drop(case, "input_ids", problem, ERROR)
+    if not case.request.messages:
+        raise_first(warnings)
+    return changes, warnings
+
+
+def adapt_token_fields(case: Case) -> Findings:
+    """Ids of tokens, logprobs of the prompt, and the ids that end the answer."""
+    changes, warnings = drop_each(case, ("prompt_logprobs", "stop_token_ids"), WARNING)
+    asked, problem = case.request.return_token_ids, obstacle(case, "token_ids")
+    if asked is False and problem:
+        return changes | {"return_token_ids": None}, warnings
+    if asked and problem:
+        dropped, found = drop(case, "return_token_ids", problem, WARNING)
+        return changes | dropped, warnings + found
+    return changes, warnings
+
+
 def adapt_response_format(case: Case) -> Findings:
     """JSON: the best the provider has, down to asking for it in words."""
     wanted = case.request.response_format
@@ -283,7 +300,7 @@ def adapt_response_format(case: Case) -> Findings:
         return NOTHING
     if wanted.type == "text":
         return {"response_format": None}, []  # text is what comes anyway
-    if "system_messages" in case.lacks:
+    if "system_messages" in case.lacks or not case.request.messages:
         problem = (WarningCode.UNSUPPORTED, "the wire format has no field for it, and no place for words about it")
         return drop(case, "response_format", problem, WARNING)
     if wanted.type == "json_object":
@@ -344,16 +361,19 @@ RULES: tuple[Callable[[Case], Findings], ...] = (
     adapt_seed,
     adapt_choices,
     adapt_tools,
+    adapt_prompt_ids,
     adapt_logprobs,
+    adapt_token_fields,
     adapt_response_format,
 )
 
 
 def _drop_logprobs(case: Case, problem: Obstacle, *, source: WarningSource = WarningSource.MANIFEST) -> Findings:
     code, message = problem
-    asked = {"logprobs": True, "top_logprobs": case.request.top_logprobs}
+    request = case.request
+    asked = {"logprobs": True} | {name: getattr(request, name) for name in NEED_LOGPROBS}
     requested = {name: value for name, value in asked.items() if value is not None}
     # A dropped logprobs changes nothing in the answer itself, which is what severity is about.
     severity = WARNING if code is WarningCode.REASONING_CONFLICT else INFO
     warning = case.warn("logprobs", code, severity, message + DROPPED, requested=requested, source=source)
-    return {"logprobs": None, "top_logprobs": None}, [warning]
+    return {"logprobs": None, **dict.fromkeys(NEED_LOGPROBS)}, [warning]

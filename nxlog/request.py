@@ -212,6 +212,14 @@ Penalty = Annotated[float | None, _NO_BOOL]
 Flag = Annotated[bool | None, _strictly(bool, "a bool: True or False")]
 Alternatives = Annotated[int | None, Field(ge=0), _strictly(int, "an int >= 0")]
 Options = Annotated[dict[str, Any] | None, Field(repr=False)]
+TokenIds = Annotated[list[Annotated[int, Field(ge=0, lt=2**31, strict=True)]] | None, BeforeValidator(_none_if_empty)]
+
+NEED_LOGPROBS = ("top_logprobs", "logprob_token_ids")
+"""Fields that turn logprobs on."""
+
+
+def _asks(value: object) -> bool:
+    return value is not None and value != []
 
 
 class Request(BaseModel):
@@ -231,20 +239,21 @@ class Request(BaseModel):
         if not isinstance(value, dict):
             return value
         given = cast("dict[str, Any]", value)
-        if given.get("top_logprobs") is None or given.get("logprobs") is True:
+        if given.get("logprobs") is not None or not any(_asks(given.get(name)) for name in NEED_LOGPROBS):
             return given
-        return {**given, "logprobs": True} if given.get("logprobs") is None else given
+        return {**given, "logprobs": True}
 
-    @field_validator("top_logprobs", check_fields=False)
+    @field_validator(*NEED_LOGPROBS, check_fields=False)
     @classmethod
-    def _alternatives_need_logprobs(cls, value: int | None, info: ValidationInfo) -> int | None:
+    def _alternatives_need_logprobs(cls, value: Any, info: ValidationInfo) -> Any:
         if value is not None and info.data.get("logprobs") is False:
             raise ValueError("given together with logprobs=False; leave one of the two out")
         return value
 
     def with_logprobs(self, logprobs: bool = True) -> Self:  # noqa: FBT001, FBT002 - reads as a sentence
-        """The same request with logprobs on; ``with_logprobs(False)`` also forgets ``top_logprobs``."""
-        return self._replace(logprobs=logprobs, **({} if logprobs else {"top_logprobs": None}))
+        """The same request with logprobs on; ``with_logprobs(False)`` also forgets the alternatives."""
+        given = {} if logprobs else {name: None for name in NEED_LOGPROBS if name in type(self).model_fields}
+        return self._replace(logprobs=logprobs, **given)
 
     def with_top_logprobs(self, top_logprobs: int) -> Self:
         """The same request asking for that many alternatives for each token."""
@@ -277,7 +286,9 @@ class ChatRequest(Request):
 
     model: Model
     """``"provider/model"``, or a bare model name with ``Client(provider=...)``."""
-    messages: Annotated[list[Message], Field(min_length=1)]
+    input_ids: TokenIds = None
+    """The prompt as token ids, in place of the messages; these may then be left out."""
+    messages: Annotated[list[Message], Field(validate_default=True)] = []
     """The conversation, oldest first; dicts or ``Message``."""
     temperature: Temperature = None
     top_p: TopP = None
@@ -300,6 +311,14 @@ class ChatRequest(Request):
     """Whether to return the logprob of every generated token."""
     top_logprobs: Alternatives = None
     """How many alternatives to return for each token; turns ``logprobs`` on. Its upper limit is the provider's."""
+    logprob_token_ids: TokenIds = None
+    """Ids whose logprobs to return at every place, among the alternatives; turns ``logprobs`` on."""
+    return_token_ids: Flag = None
+    """Whether to return the ids of the prompt and of what was generated."""
+    prompt_logprobs: Alternatives = None
+    """Return the logprobs of the prompt's tokens, with so many alternatives for each."""
+    stop_token_ids: TokenIds = None
+    """Ids at which generation ends."""
     provider_options: Options = None
     """Keys passed on as they are, for what nxlog has no field for. Never logprobs."""
 
@@ -309,7 +328,8 @@ class ChatRequest(Request):
             self,
             *,
             model: str,
-            messages: Sequence[Message | Mapping[str, Any]],
+            input_ids: Sequence[int] | None = None,
+            messages: Sequence[Message | Mapping[str, Any]] = (),
             temperature: float | None = None,
             top_p: float | None = None,
             max_tokens: int | None = None,
@@ -324,8 +344,19 @@ class ChatRequest(Request):
             reasoning_effort: ReasoningEffort | None = None,
             logprobs: bool | None = None,
             top_logprobs: int | None = None,
+            logprob_token_ids: Sequence[int] | None = None,
+            return_token_ids: bool | None = None,
+            prompt_logprobs: int | None = None,
+            stop_token_ids: Sequence[int] | None = None,
             provider_options: dict[str, Any] | None = None,
         ) -> None: ...
+
+    @field_validator("messages")
+    @classmethod
+    def _there_is_a_prompt(cls, value: list[Message], info: ValidationInfo) -> list[Message]:
+        if not value and info.data.get("input_ids") is None:
+            raise ValueError("give at least one message, or input_ids")
+        return value
 
 
 def describe_errors(errors: list[Mapping[str, Any]]) -> tuple[str, str]:

@@ -11,8 +11,10 @@ from pydantic_core import core_schema
 from nxlog import _json
 from nxlog.delivery_report import Asked, DeliveryReport, report
 from nxlog.logprobs import LogprobsData, StreamLogprobsDelta
-from nxlog.request import ToolCall
+from nxlog.request import ChatRequest, ToolCall
 from nxlog.spans import token_spans, tokens_in
+from nxlog.turn import TurnTokenData, WeightVersion
+from nxlog.turn_build import require_trainable, turn_of
 from nxlog.usage import Usage
 from nxlog.warnings import ParameterWarning
 
@@ -21,8 +23,19 @@ if TYPE_CHECKING:
 
     from nxlog.logprobs import TokenLogprob
     from nxlog.spans import SpanChannel, TokenSpan
+    from nxlog.turn_check import Decode
 
-__all__ = ["ChatResponse", "Choice", "StreamChunk", "Text", "ToolCallDelta", "Usage", "with_asked", "with_body"]
+__all__ = [
+    "ChatResponse",
+    "Choice",
+    "StreamChunk",
+    "Text",
+    "ToolCallDelta",
+    "Usage",
+    "with_asked",
+    "with_body",
+    "with_sent",
+]
 
 Text = Annotated[str, AfterValidator(_json.well_formed)]
 """A text that can be written to a file or as JSON, whatever the server made of its surrogate pairs."""
@@ -44,6 +57,12 @@ class Choice(BaseModel):
     """``stop``, ``length``, ``tool_calls``, ``content_filter``, or the server's own word."""
     logprobs: LogprobsData | None = None
     """None when no token record came back for this choice."""
+    token_ids: list[int] | None = None
+    """Ids of all that was generated, as the server lists them; None where it lists none."""
+    stop_reason: str | int | None = None
+    """The stop text or the id of the stop token that ended the answer, where the server names it."""
+    weight_versions: tuple[WeightVersion, ...] = ()
+    """The model's weights that generated it, where the server tells versions."""
 
     def spans(self) -> list[TokenSpan]:
         """Where each token is in the texts above; computed at each access."""
@@ -67,11 +86,17 @@ class ChatResponse(BaseModel):
     """Unix time in seconds."""
     choices: list[Choice] = []
     usage: Usage | None = None
+    prompt_token_ids: list[int] | None = None
+    """Ids of the prompt as the model saw it, where the server lists them."""
+    prompt_logprobs: LogprobsData | None = None
+    """A record for each token of the prompt; the first follows nothing and has no value."""
     warnings: list[ParameterWarning] = []
     """What was asked for and not delivered as asked. Empty: everything was."""
 
     _body: bytes | None = PrivateAttr(default=None)
     _asked: Asked | None = PrivateAttr(default=None)
+    _sent: ChatRequest | None = PrivateAttr(default=None)
+    _endpoint: str | None = PrivateAttr(default=None)
 
     @property
     def raw(self) -> dict[str, Any] | None:
@@ -82,6 +107,26 @@ class ChatResponse(BaseModel):
     def delivery(self) -> DeliveryReport:
         """What came back against what was asked, per channel, counted anew at each access."""
         return report(self, self._asked)
+
+    @property
+    def turn(self) -> TurnTokenData:
+        """The first choice as a turn for training, made and checked anew at each access."""
+        return self.turn_of()
+
+    def turn_of(self, index: int = 0, *, strict: bool = False, decode: Decode | None = None) -> TurnTokenData:
+        """A choice as a turn for training.
+
+        Args:
+            index: position of the choice in ``choices``.
+            strict: whether a turn that is not trainable is an error.
+            decode: see ``nxlog.turn_check.check_turn``.
+
+        Raises:
+            TurnError: with ``strict``, the turn is not trainable.
+        """
+        choice = self.choices[index] if self.choices else _NO_CHOICE
+        turn = turn_of(self, choice, self._sent, self._endpoint, decode)
+        return require_trainable(turn) if strict else turn
 
     @property
     def _first(self) -> Choice:
@@ -151,6 +196,12 @@ def with_asked(response: ChatResponse, *, logprobs: bool, top_logprobs: int | No
     return response
 
 
+def with_sent(response: ChatResponse, sent: ChatRequest, endpoint: str) -> ChatResponse:
+    """Remember what was sent, and where to, for ``turn``."""
+    response._sent, response._endpoint = sent, endpoint  # noqa: SLF001 - as above  # pyright: ignore[reportPrivateUsage]
+    return response
+
+
 class ToolCallDelta(msgspec.Struct, frozen=True, omit_defaults=True):
     """A piece of a tool call: ``id`` and ``name`` come once, ``arguments`` in pieces of JSON text."""
 
@@ -177,6 +228,11 @@ class StreamChunk(msgspec.Struct, frozen=True):
         id: the server's id of the reply.
         model: the model that serves the request.
         created: Unix time in seconds.
+        token_ids: ids of what this chunk adds, where the server lists them.
+        prompt_token_ids: ids of the prompt, on the chunk that has them.
+        prompt_logprobs: records of the prompt, on the chunk that has them.
+        stop_reason: what ended the choice, on the chunk that says so.
+        weight_versions: the weights that generated the choice, on its last chunk.
     """
 
     delta: str = ""
@@ -191,6 +247,11 @@ class StreamChunk(msgspec.Struct, frozen=True):
     id: str | None = None
     model: str | None = None
     created: int | None = None
+    token_ids: tuple[int, ...] | None = None
+    prompt_token_ids: tuple[int, ...] | None = None
+    prompt_logprobs: LogprobsData | None = None
+    stop_reason: str | int | None = None
+    weight_versions: tuple[WeightVersion, ...] = ()
 
     @property
     def content(self) -> str:
@@ -209,7 +270,7 @@ class StreamChunk(msgspec.Struct, frozen=True):
             elif isinstance(value, Usage):
                 value = value.model_dump(exclude_none=True)
             elif isinstance(value, tuple):
-                value = [msgspec.to_builtins(delta) for delta in self.tool_call_deltas]
+                value = msgspec.to_builtins(value)
             out[name] = value
         return cast("dict[str, Any]", _json.json_safe(out))
 

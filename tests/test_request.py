@@ -45,6 +45,11 @@ EVERYTHING: dict[str, Any] = {
     "reasoning_effort": "low",
     "logprobs": True,
     "top_logprobs": 5,
+    "logprob_token_ids": [260, 7042],
+    "return_token_ids": True,
+    "prompt_logprobs": 1,
+    "stop_token_ids": [2],
+    "input_ids": [1, 5],
     "provider_options": {"user": "u"},
 }
 
@@ -250,7 +255,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"top_logprob": 5}, "top_logprob", "top_logprob: Extra inputs are not permitted (got int)"),
     ({"model": ""}, "model", "model: String should have at least 1 character"),
-    ({"messages": []}, "messages", "messages: List should have at least 1 item"),
+    ({"messages": []}, "messages", "messages: give at least one message, or input_ids"),
     ({"messages": SECRET}, "messages", "messages: Input should be a valid list (got str)"),
     ({"messages": [{"role": "bot", "content": SECRET}]}, "messages", "messages.0.role: Input should be 'system'"),
     ({"messages": [{"role": "user"}]}, "messages", "messages.0: a message with role 'user' needs 'content'"),

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from nxlog.logprobs import LogprobsData, StreamLogprobsDelta, TokenLogprob, TopLogprob
 from nxlog.request import FunctionCall, ToolCall
 from nxlog.response import ChatResponse, Choice, StreamChunk, ToolCallDelta, Usage, with_body
+from nxlog.turn import WeightVersion
 from nxlog.warnings import ParameterWarning, WarningCode, WarningSeverity, WarningSource
 
 TOKEN = TokenLogprob.build("Hi", -0.5, bytes=b"Hi", token_id=3, top_logprobs=[TopLogprob.build("Yo", float("-inf"))])
@@ -43,10 +44,15 @@ def response() -> ChatResponse:
                 tool_calls=[CALL],
                 finish_reason="stop",
                 logprobs=LogprobsData([TOKEN], refusal=[TOKEN], reasoning=[TOKEN, TOKEN]),
+                token_ids=[7, 2],
+                stop_reason=2,
+                weight_versions=(WeightVersion("7", 0, 2),),
             ),
             Choice(index=1, text="Hello", finish_reason="length"),
         ],
         usage=Usage(prompt_tokens=3, completion_tokens=5, total_tokens=8, reasoning_tokens=1, cached_tokens=0),
+        prompt_token_ids=[1, 5],
+        prompt_logprobs=LogprobsData([TOKEN]),
         warnings=[WARNING],
     )
 
@@ -155,6 +161,11 @@ CHUNK = StreamChunk(
     id="r1",
     model="m",
     created=1,
+    token_ids=(7,),
+    prompt_token_ids=(1, 5),
+    prompt_logprobs=LogprobsData([TOKEN]),
+    stop_reason="END",
+    weight_versions=(WeightVersion("7", 0, 2),),
 )
 
 
@@ -174,6 +185,7 @@ def test_chunk_dump() -> None:
         {"index": 0, "id": "c1", "name": "look", "arguments": "{"},
         {"index": 0, "arguments": "}"},
     ]
+    assert (dumped["token_ids"], dumped["weight_versions"]) == ([7], [{"version": "7", "start": 0, "end": 2}])
     assert json.loads(CHUNK.model_dump_json()) == dumped
     StreamChunk("\ud83d").model_dump_json().encode()
 

@@ -81,6 +81,11 @@ FIELDS: list[tuple[str, Any, dict[str, Any]]] = [
     ("frequency_penalty", 1.0, {}),
     ("logprobs", True, {}),
     ("top_logprobs", 5, {}),
+    ("input_ids", [1, 5], {}),
+    ("return_token_ids", True, {}),
+    ("prompt_logprobs", 1, {}),
+    ("stop_token_ids", [2], {}),
+    ("logprob_token_ids", [5], {}),
     ("provider_options", {"top_k": 5, "max_tokens": 9}, {"top_k": 5, "max_tokens": 9}),
 ]
 

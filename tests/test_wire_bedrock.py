@@ -85,6 +85,11 @@ FIELDS: list[tuple[str, Any, dict[str, Any]]] = [
     ("frequency_penalty", 1.0, {}),
     ("logprobs", True, {}),
     ("top_logprobs", 5, {}),
+    ("input_ids", [1, 5], {}),
+    ("return_token_ids", True, {}),
+    ("prompt_logprobs", 1, {}),
+    ("stop_token_ids", [2], {}),
+    ("logprob_token_ids", [5], {}),
     ("provider_options", {"requestMetadata": {"a": "b"}}, {"requestMetadata": {"a": "b"}}),
 ]
 
@@ -99,7 +104,12 @@ def test_every_field_of_a_request_is_in_the_table() -> None:
 
 
 def test_what_has_no_place_is_left_to_the_gate() -> None:
-    assert {name for name, _, expected in FIELDS if not expected} - {"response_format"} <= WIRE.lacks
+    fields = {name for name, _, expected in FIELDS if not expected} - {
+        "response_format",
+        "return_token_ids",
+        "input_ids",
+    }
+    assert fields | {"token_ids", "token_ids_in"} <= WIRE.lacks
     assert {"tool_choice=none", "reasoning_effort=none"} <= WIRE.lacks
 
 

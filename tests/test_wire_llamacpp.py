@@ -163,9 +163,14 @@ def test_characters_of_several_tokens_are_one_record() -> None:
         WIRE.decode(recorded("native_completion_emoji")),
         streamed(recorded("native_completion_emoji_stream")),
     )
-    assert stream == whole.model_copy(update={"usage": stream.usage})
+    ids, same = (
+        stream.choices[0].token_ids,
+        stream.choices[0].model_copy(update={"token_ids": whole.choices[0].token_ids}),
+    )
+    assert stream.model_copy(update={"choices": [same]}) == whole.model_copy(update={"usage": stream.usage})
     assert whole.logprobs is not None
     assert whole.usage is not None
+    assert (len(ids or ()), len(whole.choices[0].token_ids or ())) == (12, 16)
     assert (len(whole.logprobs), whole.usage.completion_tokens) == (12, 16)
     first = whole.logprobs[0]
     assert (first.token, first.bytes, first.token_id) == (" 🤖", " 🤖".encode(), 240)

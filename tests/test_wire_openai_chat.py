@@ -56,6 +56,9 @@ FIELDS = [
     ("reasoning_effort", "low"),
     ("logprobs", True),
     ("logprobs", False),
+    ("return_token_ids", True),
+    ("prompt_logprobs", 0),
+    ("stop_token_ids", [2, 7]),
 ]
 
 
@@ -64,8 +67,15 @@ def test_field_is_sent_as_it_is(name: str, value: Any) -> None:
     assert sent(**{name: value}) == {"model": "m", "messages": [USER], name: value}
 
 
+def test_ids_of_a_prompt_have_no_place_here_and_ids_to_score_turn_logprobs_on() -> None:
+    plain = {"model": "m", "messages": [USER]}
+    assert sent(input_ids=[1, 5]) == plain
+    assert sent(logprob_token_ids=[260]) == {**plain, "logprobs": True, "logprob_token_ids": [260]}
+
+
 def test_every_field_of_a_request_is_in_the_table() -> None:
     tested = {name for name, _ in FIELDS} | {"model", "messages", "top_logprobs", "provider_options"}
+    tested |= {"input_ids", "logprob_token_ids"}
     assert set(ChatRequest.model_fields) == tested
 
 

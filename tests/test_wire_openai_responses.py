@@ -97,6 +97,11 @@ FIELDS: list[tuple[str, Any, dict[str, Any]]] = [
     ("logprobs", True, {"include": [INCLUDE]}),
     ("logprobs", False, {}),
     ("top_logprobs", 5, {"include": [INCLUDE], "top_logprobs": 5}),
+    ("input_ids", [1, 5], {}),
+    ("return_token_ids", True, {}),
+    ("prompt_logprobs", 1, {}),
+    ("stop_token_ids", [2], {}),
+    ("logprob_token_ids", [5], {"include": [INCLUDE]}),
     ("top_logprobs", 0, {"include": [INCLUDE], "top_logprobs": 0}),
     ("provider_options", {"store": False, "max_output_tokens": 9}, {"store": False, "max_output_tokens": 9}),
 ]
@@ -107,9 +112,13 @@ def test_field(name: str, value: Any, expected: dict[str, Any]) -> None:
     assert added(**{name: value}) == expected
 
 
+_CLAIM = {"return_token_ids": "token_ids", "input_ids": "token_ids_in"}
+
+
 def test_every_field_of_a_request_is_in_the_table() -> None:
     assert set(ChatRequest.model_fields) == {name for name, _, _ in FIELDS} | {"model", "messages"}
-    assert WIRE.lacks == {name for name, _, expected in FIELDS if expected == {} and name != "logprobs"}
+    fields = {name for name, _, expected in FIELDS if expected == {} and name != "logprobs"} | {"logprob_token_ids"}
+    assert WIRE.lacks == {_CLAIM.get(name, name) for name in fields}
 
 
 OPTIONS: list[tuple[dict[str, Any], dict[str, Any]]] = [

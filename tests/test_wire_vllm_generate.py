@@ -90,9 +90,9 @@ def test_sampling_params(fields: Json, sampling: Json) -> None:
 
 def test_without_token_ids_the_error_says_what_to_do() -> None:
     request = ChatRequest(model="m", messages=[{"role": "user", "content": "The capital"}])
-    with pytest.raises(InvalidRequestError, match=r"provider_options=\{'token_ids': \[\.\.\.\]\}") as caught:
+    with pytest.raises(InvalidRequestError, match=r"input_ids=\[\.\.\.\]") as caught:
         WIRE.encode(request, model="m", stream=False, spelling={})
-    assert caught.value.param == "provider_options"
+    assert caught.value.param == "input_ids"
 
 
 def test_lacks_are_claims() -> None:
@@ -138,6 +138,7 @@ def test_the_same_answer_streamed() -> None:
                     "token_ids": [token_id],
                     "logprobs": {"content": [record]},
                     "finish_reason": choice["finish_reason"] if i == len(rows) - 1 else None,
+                    "weight_versions": choice["weight_versions"] if i == len(rows) - 1 else None,
                 }
             ],
             "usage": None,

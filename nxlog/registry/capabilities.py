@@ -71,8 +71,14 @@ class ProviderCapabilities(Model):
     """The ``reasoning_effort`` field."""
     supports_token_ids: bool = False
     """Token ids beside the text."""
+    supports_token_ids_in: bool = False
+    """A prompt of token ids."""
     supports_prompt_logprobs: bool = False
     """Log-probabilities of the prompt."""
+    supports_logprob_token_ids: bool = False
+    """Log-probabilities of ids that the request names."""
+    supports_stop_token_ids: bool = False
+    """Ids at which generation ends."""
     max_top_logprobs: int | None = None
     """Most alternatives per token; None = no limit known, or no log-probabilities."""
     min_top_logprobs: int = 0

@@ -253,8 +253,14 @@ class Claims(Model):
     """Alternatives per token; ``min`` and ``max`` bound their number."""
     token_ids: Claim = _UNKNOWN
     """Token ids beside the text."""
+    token_ids_in: Claim = _UNKNOWN
+    """A prompt of token ids."""
     prompt_logprobs: Claim = _UNKNOWN
     """Log-probabilities of the prompt."""
+    logprob_token_ids: Claim = _UNKNOWN
+    """Log-probabilities of ids that the request names."""
+    stop_token_ids: Claim = _UNKNOWN
+    """Ids at which generation ends."""
     reasoning_logprobs: Claim = _UNKNOWN
     """A separate channel for the tokens of the reasoning; partial = mixed into the content."""
     refusal_logprobs: Claim = _UNKNOWN

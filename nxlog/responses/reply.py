@@ -169,6 +169,7 @@ class ResponsesReply(BaseModel):
             tool_calls=self.tool_calls,
             finish_reason=self.finish_reason,
             logprobs=self._labeled(_records(rejoined(self).output)),
+            token_ids=_ids(self.output_messages),
         )
         response = ChatResponse(
             id=self.id,
@@ -177,6 +178,7 @@ class ResponsesReply(BaseModel):
             created=self.created,
             choices=[choice],
             usage=self.usage,
+            prompt_token_ids=_ids(self.input_messages),
             warnings=list(self.warnings),
         )
         if self._body is not None:
@@ -199,6 +201,11 @@ class ResponsesReply(BaseModel):
         )
 
     __str__ = __repr__
+
+
+def _ids(messages: list[RawMessage] | None) -> list[int] | None:
+    ids = [token for message in messages or () for token in message.tokens]
+    return ids if ids and all(message.tokens for message in messages or ()) else None
 
 
 def with_memory(reply: ResponsesReply, *, body: bytes | None = None, origin: Origin | None = None) -> ResponsesReply:

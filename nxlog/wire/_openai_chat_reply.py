@@ -7,16 +7,17 @@ format), else by Python's tolerant JSON reader. Each gives the same ``Reply``.
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
-from nxlog._json import BROKEN, NULL, as_list, integer, loads_anything
+from nxlog._json import BROKEN, NULL, integer, loads_anything
 from nxlog.wire._beside_records import completed
 from nxlog.wire._column_records import decode_number
 from nxlog.wire._lenient import decode_leniently
 from nxlog.wire._logprobs_value import Channels, decode_entries, is_number, sniff
+from nxlog.wire._token_ids import ids_of
 
 NAME = "openai-chat"
 
@@ -55,6 +56,13 @@ class ReplyChoice(Struct, gc=False):
     token_ids: list[int] | None = None
     response_token_ids: list[int] | None = None
     meta_info: Raw = NULL
+    # vLLM's and SGLang's names for the same.
+    stop_reason: int | str | None = None
+    matched_stop: int | str | None = None
+    weight_versions: Raw = NULL
+    # Of the prompt, where it is told by choice.
+    prompt_token_ids: list[int] | None = None
+    prompt_logprobs: Raw = NULL
 
 
 class _PromptDetails(Struct, gc=False):
@@ -81,6 +89,10 @@ class Reply(Struct, gc=False):
     usage: ReplyUsage | None = None
     error: Raw = NULL
     token: None = None  # as above
+    prompt_token_ids: list[int] | None = None
+    prompt_logprobs: Raw = NULL
+    metadata: Raw = NULL
+    sglext: Raw = NULL
 
 
 class _LooseChoice(Struct, gc=False):
@@ -96,7 +108,11 @@ class _LooseChoice(Struct, gc=False):
     token_ids: Raw = NULL
     response_token_ids: Raw = NULL
     prompt_token_ids: Raw = NULL
+    prompt_logprobs: Raw = NULL
     meta_info: Raw = NULL
+    stop_reason: Raw = NULL
+    matched_stop: Raw = NULL
+    weight_versions: Raw = NULL
 
 
 class _LooseReply(Struct, gc=False):
@@ -107,6 +123,10 @@ class _LooseReply(Struct, gc=False):
     usage: ReplyUsage | None = None
     error: Raw = NULL
     token: Raw = NULL
+    prompt_token_ids: Raw = NULL
+    prompt_logprobs: Raw = NULL
+    metadata: Raw = NULL
+    sglext: Raw = NULL
 
 
 _decode_strict = msgspec.json.Decoder(Reply).decode
@@ -155,7 +175,18 @@ def _from_loose(reply: _LooseReply) -> Reply:
         choices[0].logprobs = _beside_choices(reply.token)
     at = reply.created
     created = None if at is None or not math.isfinite(at) else int(at)
-    return Reply(reply.id, reply.model, created, choices, reply.usage, reply.error)
+    return Reply(
+        reply.id,
+        reply.model,
+        created,
+        choices,
+        reply.usage,
+        reply.error,
+        prompt_token_ids=ids_of(reply.prompt_token_ids),
+        prompt_logprobs=reply.prompt_logprobs,
+        metadata=reply.metadata,
+        sglext=reply.sglext,
+    )
 
 
 def _beside_choices(token: Raw) -> Channels | None:
@@ -172,16 +203,20 @@ def _from_loose_choice(choice: _LooseChoice) -> ReplyChoice:
         text=choice.text,
         finish_reason=choice.finish_reason,
         logprobs=_channels(choice),
-        token_ids=_ids(choice.token_ids) or _ids(choice.response_token_ids),
+        token_ids=ids_of(choice.token_ids) or ids_of(choice.response_token_ids),
         meta_info=choice.meta_info,
+        stop_reason=_stop(choice.stop_reason) or _stop(choice.matched_stop),
+        weight_versions=choice.weight_versions,
+        prompt_token_ids=ids_of(choice.prompt_token_ids),
+        prompt_logprobs=choice.prompt_logprobs,
     )
     _complete(found)
     return found
 
 
-def _ids(value: Raw) -> list[int] | None:
-    ids = [] if value == NULL else [integer(item) for item in as_list(loads_anything(value))]
-    return None if None in ids else cast("list[int]", ids)
+def _stop(value: Raw) -> str | int | None:
+    found = None if value == NULL else loads_anything(value)
+    return found if isinstance(found, str) else integer(found)
 
 
 def _channels(choice: _LooseChoice) -> Channels | None:

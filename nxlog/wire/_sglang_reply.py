@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 from msgspec import Raw, Struct
 
-from nxlog._json import NULL, loads, loads_anything
+from nxlog._json import NULL, integer, loads, loads_anything
 from nxlog.response import Usage
 from nxlog.wire._flat_alternatives import FlatAlternatives, flat_alternatives
+from nxlog.wire._token_ids import prompt_logprobs_of_tuples, versions_of
 from nxlog.wire._tuple_records import items_of, unite
 from nxlog.wire.base import not_the_shape
 from nxlog.wire.errors import event_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from nxlog.logprobs import LogprobsData
+    from nxlog.turn import WeightVersion
 
 NAME = "sglang-generate"
 
@@ -33,6 +37,10 @@ class Meta(FlatAlternatives, gc=False, kw_only=True):
     output_token_logprobs_length: int | None = None
     output_top_logprobs: Raw = NULL
     output_token_ids_logprobs: Raw = NULL
+    input_token_logprobs: Raw = NULL
+    input_top_logprobs: Raw = NULL
+    weight_version: Raw = NULL
+    weight_versions: Raw = NULL
 
     @property
     def ending(self) -> dict[str, Any]:
@@ -47,6 +55,27 @@ class Meta(FlatAlternatives, gc=False, kw_only=True):
         """The type of the ending, whose ``stop`` and ``length`` are those of OpenAI."""
         word = self.ending.get("type")
         return word if isinstance(word, str) else None
+
+    @property
+    def stop_reason(self) -> str | int | None:
+        """The stop text or the stop token's id."""
+        matched = self.ending.get("matched")
+        return matched if isinstance(matched, str) else integer(matched)
+
+    @property
+    def versions(self) -> tuple[WeightVersion, ...]:
+        """The weights that generated the answer."""
+        return versions_of(self.weight_versions, self.weight_version, generated=self.completion_tokens)
+
+    @property
+    def prompt_logprobs(self) -> LogprobsData | None:
+        """The records of the prompt, as far as they were asked for."""
+        return prompt_logprobs_of_tuples(self.input_token_logprobs, self.input_top_logprobs)
+
+    def prompt_ids(self, records: LogprobsData | None) -> list[int] | None:
+        """The ids of the prompt, where the records are those of all of it."""
+        ids = [record.token_id for record in records or ()]
+        return None if None in ids or not ids or len(ids) != self.prompt_tokens else cast("list[int]", ids)
 
     @property
     def alternatives(self) -> Sequence[Raw]:

@@ -19,6 +19,7 @@ from nxlog.wire._decoder import PayloadDecoder
 from nxlog.wire._flat_alternatives import flat_alternatives
 from nxlog.wire._lenient import decode_leniently
 from nxlog.wire._sglang_reply import NAME, Meta, Reply, decoder, raise_abort, raise_error, usage_of
+from nxlog.wire._token_ids import as_tuple, ids_of
 from nxlog.wire._tuple_records import array_of, decode_records, items_of, unite
 from nxlog.wire.sse import EventSplitter
 
@@ -35,6 +36,7 @@ class SglangDecoder(PayloadDecoder[bytes, StreamChunk]):
         super().__init__(EventSplitter())
         self._choices: dict[int, _Choice] = {}
         self._numbers: dict[str, int] = {}
+        self._prompted = False
 
     @property
     def _whole(self) -> bool:
@@ -53,6 +55,8 @@ class SglangDecoder(PayloadDecoder[bytes, StreamChunk]):
         self._started = True
         choice = self._choices.setdefault(index, _Choice())
         delta, records = choice.add(reply, meta)
+        prompt = None if self._prompted else meta.prompt_logprobs
+        self._prompted = self._prompted or prompt is not None
         word = meta.finish_word
         if word is not None:
             choice.ended = True
@@ -63,6 +67,11 @@ class SglangDecoder(PayloadDecoder[bytes, StreamChunk]):
             finish_reason=word,
             usage=None if word is None else usage_of([choice.meta for choice in self._choices.values()]),
             id=meta.id,
+            token_ids=as_tuple(choice.new_ids(reply.output_ids, meta.completion_tokens)),
+            prompt_token_ids=as_tuple(meta.prompt_ids(prompt)),
+            prompt_logprobs=prompt,
+            stop_reason=meta.stop_reason,
+            weight_versions=() if word is None else meta.versions,
         )
         raise_abort(meta, payload)
 
@@ -83,6 +92,8 @@ class _Choice:
         self._text_repeats: bool | None = None
         self._ids = 0
         self._records = 0
+        self._listed = 0
+        self._output = _Array()
         self._tokens = _Array()
         self._ranked = _Array()
         self._asked = _Array()
@@ -91,6 +102,20 @@ class _Choice:
         """The text and the records that are new in an event."""
         self.meta = meta
         return self._new_text(reply, meta), self._new_records(meta)
+
+    def new_ids(self, array: Raw, total: int | None) -> list[int]:
+        """The ids that are new in an event."""
+        if array == NULL:
+            return []
+        tail = self._output.tail_of(array)
+        found = ids_of(array if tail is None else tail) or []
+        if tail is not None and total is not None and self._listed + len(found) != total:
+            # It starts with the ids of the last event, and may be new all the same.
+            whole = ids_of(array) or []
+            found = whole if self._listed + len(whole) == total else found
+        self._listed += len(found)
+        self._output.size = self._listed
+        return found
 
     def _new_text(self, reply: Reply, meta: Meta) -> str:
         text, ids = reply.text or "", len(items_of(reply.output_ids))

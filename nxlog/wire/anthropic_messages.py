@@ -15,7 +15,7 @@ from nxlog.request import FunctionCall, ToolCall
 from nxlog.response import ChatResponse, Choice, StreamChunk, ToolCallDelta, Usage, with_body
 from nxlog.wire._anthropic_request import conversation, output_options, shortest, tool_choice, tool_object
 from nxlog.wire._decoder import PayloadDecoder
-from nxlog.wire.base import encode_body, not_the_shape, spelled
+from nxlog.wire.base import NO_IDS, encode_body, not_the_shape, spelled
 from nxlog.wire.errors import event_error
 from nxlog.wire.sse import EventSplitter
 
@@ -58,7 +58,7 @@ class AnthropicMessages:
 
     name = "anthropic-messages"
     lacks: frozenset[str] = frozenset(
-        {"n", "seed", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "json_mode"}
+        {"n", "seed", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "json_mode"} | NO_IDS
     )
 
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:

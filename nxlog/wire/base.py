@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from nxlog.warnings import ParameterWarning
 
 
+NO_IDS = frozenset({"token_ids", "token_ids_in", "prompt_logprobs", "logprob_token_ids", "stop_token_ids"})
+"""What a format lacks that knows texts only."""
+
+
 class StreamDecoder(Protocol):
     """Turns the bytes of a streamed reply, cut anywhere, into chunks."""
 

@@ -20,7 +20,7 @@ from nxlog.wire._bedrock_request import conversation, output_config, tool_config
 from nxlog.wire._decoder import PayloadDecoder
 from nxlog.wire._lenient import decode_leniently
 from nxlog.wire.aws_eventstream import Frame, FrameSplitter
-from nxlog.wire.base import encode_body, not_the_shape, spelled
+from nxlog.wire.base import NO_IDS, encode_body, not_the_shape, spelled
 from nxlog.wire.errors import event_error
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class BedrockConverse:
     name = "bedrock-converse"
     lacks: frozenset[str] = frozenset(
         {"n", "seed", "presence_penalty", "frequency_penalty", "json_mode"}
-        | {"logprobs", "streaming_logprobs", "top_logprobs", "token_ids"}
-        | {"prompt_logprobs", "reasoning_logprobs", "refusal_logprobs"}
+        | {"logprobs", "streaming_logprobs", "top_logprobs", "reasoning_logprobs", "refusal_logprobs"}
+        | NO_IDS
         | {"tool_choice=none", "reasoning_effort=none"}
     )
 

@@ -19,7 +19,7 @@ from nxlog.wire._cohere_records import records_of
 from nxlog.wire._cohere_request import message_object, response_format, thinking, tool_choice, tool_fields
 from nxlog.wire._decoder import PayloadDecoder
 from nxlog.wire._lenient import decode_leniently
-from nxlog.wire.base import encode_body, not_the_shape, spelled
+from nxlog.wire.base import NO_IDS, encode_body, not_the_shape, spelled
 from nxlog.wire.errors import event_error
 from nxlog.wire.sse import EventSplitter
 
@@ -54,7 +54,8 @@ class CohereChat:
 
     name = "cohere-chat"
     lacks: frozenset[str] = frozenset(
-        {"n", "top_logprobs", "prompt_logprobs", "reasoning_logprobs", "refusal_logprobs", "tool_choice=function"}
+        {"n", "top_logprobs", "reasoning_logprobs", "refusal_logprobs", "tool_choice=function"}
+        | NO_IDS - {"token_ids"}  # they are in the records
     )
 
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:

@@ -9,7 +9,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from nxlog.errors import BadRequestError, ResponseNotFoundError, ServerError, StatusError, error_class
+from nxlog.errors import (
+    BadRequestError,
+    RedirectError,
+    ResponseNotFoundError,
+    ServerError,
+    StatusError,
+    error_class,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -226,6 +233,16 @@ def status_error(
         request_id=next((headers[name] for name in REQUEST_ID_HEADERS if name in headers), None),
         retry_after=retry_after,
         body=text,
+    )
+
+
+def redirect_error(status: int, body: bytes, location: str) -> RedirectError:
+    """The error for a reply that points elsewhere."""
+    return RedirectError(
+        f"HTTP {status}: the server redirects to {location.partition('?')[0]}; nxlog does not send a key after a "
+        "redirect, so set base_url to the right address",
+        status_code=status,
+        body=body.decode("utf-8", "replace"),
     )
 
 

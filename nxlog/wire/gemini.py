@@ -15,7 +15,7 @@ from nxlog.wire._decoder import ChoicesDecoder
 from nxlog.wire._gemini_reply import NAME, Candidate, Reply, decode_reply
 from nxlog.wire._gemini_request import conversation, generation_config, tool_config, tool_objects
 from nxlog.wire._json_array import ObjectSplitter
-from nxlog.wire.base import encode_body, not_the_shape
+from nxlog.wire.base import NO_IDS, encode_body, not_the_shape
 from nxlog.wire.sse import EventSplitter
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class Gemini:
     """The wire; it has no state."""
 
     name = NAME
-    lacks: frozenset[str] = frozenset({"prompt_logprobs", "reasoning_logprobs", "refusal_logprobs"})
+    # Ids of tokens are in the records.
+    lacks: frozenset[str] = frozenset({"reasoning_logprobs", "refusal_logprobs"} | NO_IDS - {"token_ids"})
 
     def encode(
         self,

@@ -1,7 +1,7 @@
 """``llamacpp``: POST /completion, the native route of llama.cpp's server.
 
-It completes one text. The model is not named: a server with several takes ``provider_options={"model": ...}``. Token
-ids instead of a text go into ``provider_options={"prompt": [...]}``. With
+It completes one text, or ``input_ids``. The model is not named: a server with several takes
+``provider_options={"model": ...}``. With
 ``provider_options={"post_sampling_probs": True}`` the server gives linear probabilities after the whole sampling
 chain, which become natural logarithms; tokens that the chain removed are not among them.
 
@@ -26,6 +26,7 @@ from nxlog.wire._decoder import ChoicesDecoder
 from nxlog.wire._lenient import decode_leniently
 from nxlog.wire._llamacpp_records import decode_records
 from nxlog.wire._replies import decode_replies
+from nxlog.wire._token_ids import as_tuple, ids_of
 from nxlog.wire.base import encode_body, not_the_shape, prompt_of, spelled
 from nxlog.wire.errors import event_error
 from nxlog.wire.sse import EventSplitter
@@ -47,6 +48,7 @@ _FIELDS = {
     "n": "n_cmpl",
     "presence_penalty": "presence_penalty",
     "frequency_penalty": "frequency_penalty",
+    "return_token_ids": "return_tokens",
 }
 
 _FINISH_REASONS = {"eos": "stop", "word": "stop", "limit": "length"}
@@ -56,12 +58,15 @@ class LlamaCpp:
     """The wire; it has no state."""
 
     name = NAME
-    lacks: frozenset[str] = frozenset({"system_messages", "vision", "tools", "reasoning_effort", "prompt_logprobs"})
+    lacks: frozenset[str] = frozenset(
+        {"system_messages", "vision", "tools", "reasoning_effort"}
+        | {"prompt_logprobs", "logprob_token_ids", "stop_token_ids"}
+    )
 
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:
         """The request body."""
         del model
-        body: dict[str, Any] = {"prompt": prompt_of(request, self.name)}
+        body: dict[str, Any] = {"prompt": request.input_ids or prompt_of(request, self.name)}
         body |= spelled(request, _FIELDS, spelling)
         if request.logprobs and (key := spelling.get("top_logprobs", "n_probs")):
             body[key] = request.top_logprobs or 1  # 0 would switch the records off
@@ -116,6 +121,8 @@ class _Reply(Struct, gc=False):
     stopped_eos: bool = False
     stopped_word: bool = False
     stopped_limit: bool = False
+    stopping_word: str | None = None
+    tokens: Raw = NULL
     model: str | None = None
     prompt: Raw = NULL
     tokens_predicted: int | None = None
@@ -144,6 +151,8 @@ def _choice(reply: _Reply) -> Choice:
         text=reply.content or "",
         finish_reason=_finish_reason(reply),
         logprobs=LogprobsData(records) if records else None,
+        token_ids=ids_of(reply.tokens),
+        stop_reason=reply.stopping_word or None,
     )
 
 
@@ -209,6 +218,8 @@ class _Decoder(ChoicesDecoder):
             finish_reason=_finish_reason(reply),
             usage=self._usage.total() if reply.stop else None,
             model=reply.model,
+            token_ids=as_tuple(ids_of(reply.tokens)),
+            stop_reason=reply.stopping_word or None,
         )
 
 

@@ -23,7 +23,7 @@ from nxlog.response import ChatResponse, Choice, StreamChunk, ToolCallDelta, Usa
 from nxlog.wire._decoder import PayloadDecoder
 from nxlog.wire._lenient import decode_leniently
 from nxlog.wire._ollama_request import conversation, format_of, think, tools
-from nxlog.wire.base import encode_body, not_the_shape, spelled
+from nxlog.wire.base import NO_IDS, encode_body, not_the_shape, spelled
 from nxlog.wire.errors import event_error
 from nxlog.wire.ndjson import LineSplitter
 
@@ -51,9 +51,7 @@ class Ollama:
     """The wire; it has no state."""
 
     name = NAME
-    lacks: frozenset[str] = frozenset(
-        {"n", "prompt_logprobs", "token_ids", "tool_choice=required", "tool_choice=function"}
-    )
+    lacks: frozenset[str] = frozenset({"n", "tool_choice=required", "tool_choice=function"} | NO_IDS)
 
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:
         """The request body. ``stream`` is always said: the server streams unless it is told not to."""

@@ -6,9 +6,10 @@ https://platform.openai.com/docs/api-reference/chat
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from nxlog._json import NULL, loads, well_formed
+from nxlog._json import NULL, loads, raw_of, well_formed
 from nxlog.logprobs import LogprobsData, StreamLogprobsDelta
 from nxlog.request import FunctionCall, ToolCall
 from nxlog.response import ChatResponse, Choice, StreamChunk, ToolCallDelta, Usage, with_body
@@ -23,6 +24,7 @@ from nxlog.wire._openai_chat_reply import (
     ToolCallPart,
     decode_reply,
 )
+from nxlog.wire._token_ids import as_tuple, prompt_logprobs_of_maps, sglext_of, versions_of
 from nxlog.wire.base import encode_body, not_the_shape, spelled
 from nxlog.wire.errors import event_error
 from nxlog.wire.sse import EventSplitter
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from nxlog.request import ChatRequest
+    from nxlog.turn import WeightVersion
     from nxlog.wire._logprobs_value import Channels
     from nxlog.wire.base import StreamDecoder
 
@@ -46,13 +49,14 @@ _PLAIN_FIELDS = (
     "tool_choice",
     "reasoning_effort",
 )
+_TOKEN_FIELDS = ("return_token_ids", "prompt_logprobs", "logprob_token_ids", "stop_token_ids")
 
 
 class OpenAIChat:
     """The wire; it has no state. Two others differ from it in how they ask for logprobs."""
 
     name: str = NAME
-    lacks: frozenset[str] = frozenset()
+    lacks: frozenset[str] = frozenset({"token_ids_in"})
 
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:
         """The request body. A field that is None is left out, so that it looks like one never heard of."""
@@ -61,6 +65,7 @@ class OpenAIChat:
             "messages": [message.model_dump(exclude_none=True) for message in request.messages],
         }
         body |= spelled(request, _PLAIN_FIELDS, spelling) | self._logprobs(request, spelling)
+        body |= self._tokens(request, spelling)
         if request.tools is not None:
             body["tools"] = [tool.model_dump(exclude_none=True) for tool in request.tools]
         if request.response_format is not None:
@@ -73,19 +78,34 @@ class OpenAIChat:
         """How the request asks for them."""
         return spelled(request, ("logprobs", "top_logprobs"), spelling)
 
+    def _tokens(self, request: ChatRequest, spelling: Mapping[str, str]) -> dict[str, Any]:
+        """What is asked about token ids, in vLLM's words unless the provider has others."""
+        found = spelled(request, _TOKEN_FIELDS, spelling)
+        # SGLang has a switch of its own for those of the prompt.
+        key = spelling.get("return_prompt_token_ids")
+        return found | {key: True} if key and request.return_token_ids else found
+
     def decode(self, body: bytes) -> ChatResponse:
         """The reply."""
         reply = self._read(body)
         _raise_error_object(reply, body)
         if not reply.choices:
             raise not_the_shape(self.name, body, "it has no choices")
+        prompt_ids, extension = sglext_of(reply.sglext)
+        prompt_ids = _prompt_ids(reply) or prompt_ids
+        maps = [reply.prompt_logprobs, *(choice.prompt_logprobs for choice in reply.choices)]
         return with_body(
             ChatResponse(
                 id=reply.id,
                 model=reply.model or "",
                 created=reply.created,
-                choices=[_choice(choice) for choice in reply.choices],
+                choices=[
+                    _choice(choice, reply, ids)
+                    for choice, ids in zip_longest(reply.choices, extension[: len(reply.choices)])
+                ],
                 usage=_usage(reply.usage),
+                prompt_token_ids=prompt_ids,
+                prompt_logprobs=prompt_logprobs_of_maps(next((one for one in maps if one != NULL), NULL), prompt_ids),
             ),
             body,
         )
@@ -127,7 +147,21 @@ def _text(content: str | list[dict[str, Any]] | None) -> str:
     return content or ""
 
 
-def _choice(choice: ReplyChoice) -> Choice:
+def _prompt_ids(reply: Reply) -> list[int] | None:
+    return reply.prompt_token_ids or next((one.prompt_token_ids for one in reply.choices or ()), None)
+
+
+def _versions(choice: ReplyChoice, reply: Reply) -> tuple[WeightVersion, ...]:
+    if choice.weight_versions != NULL:
+        return versions_of(choice.weight_versions)
+    if reply.metadata == NULL or len(reply.choices or ()) != 1 or not isinstance(told := loads(reply.metadata), dict):
+        return ()
+    known = {name: raw_of(value) for name, value in cast("dict[str, Any]", told).items()}
+    generated = None if reply.usage is None else reply.usage.completion_tokens
+    return versions_of(known.get("weight_versions", NULL), known.get("weight_version", NULL), generated=generated)
+
+
+def _choice(choice: ReplyChoice, reply: Reply, ids: list[int] | None) -> Choice:
     message = choice.message or Message()
     return Choice(
         index=choice.index,
@@ -137,6 +171,9 @@ def _choice(choice: ReplyChoice) -> Choice:
         tool_calls=[_tool_call(i, call) for i, call in enumerate(message.tool_calls or ())],
         finish_reason=_finish_reason(choice),
         logprobs=_channels(choice.logprobs, LogprobsData),
+        token_ids=choice.token_ids or choice.response_token_ids or ids,
+        stop_reason=choice.matched_stop if choice.stop_reason is None else choice.stop_reason,
+        weight_versions=_versions(choice, reply),
     )
 
 
@@ -200,14 +237,21 @@ class _Decoder(ChoicesDecoder):
             _raise_error_object(reply, payload)
             if reply.usage is not None:
                 yield StreamChunk(usage=_usage(reply.usage), id=reply.id, model=reply.model, created=reply.created)
+            prompt_ids, extension = sglext_of(reply.sglext)
+            for index, ids in enumerate(extension):
+                yield StreamChunk(
+                    index=index, token_ids=as_tuple(ids), prompt_token_ids=as_tuple(prompt_ids), id=reply.id
+                )
             return
-        usage = _usage(reply.usage)
+        usage, prompt_ids = _usage(reply.usage), _prompt_ids(reply)
         for choice in reply.choices:
-            yield self._chunk(choice, reply, usage)
-            usage = None
+            yield self._chunk(choice, reply, usage, prompt_ids)
+            usage = prompt_ids = None
         _raise_error_object(reply, payload)
 
-    def _chunk(self, choice: ReplyChoice, reply: Reply, usage: Usage | None) -> StreamChunk:
+    def _chunk(
+        self, choice: ReplyChoice, reply: Reply, usage: Usage | None, prompt_ids: list[int] | None
+    ) -> StreamChunk:
         delta = choice.delta or choice.message or Message()
         self._see(choice.index, ends=choice.finish_reason is not None)
         return StreamChunk(
@@ -222,6 +266,10 @@ class _Decoder(ChoicesDecoder):
             id=reply.id,
             model=reply.model,
             created=reply.created,
+            token_ids=as_tuple(choice.token_ids or choice.response_token_ids),
+            prompt_token_ids=as_tuple(prompt_ids),
+            stop_reason=choice.matched_stop if choice.stop_reason is None else choice.stop_reason,
+            weight_versions=_versions(choice, reply) if choice.finish_reason else (),
         )
 
 

@@ -33,15 +33,16 @@ class OpenAICompletions(OpenAIChat):
     )
 
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:
-        """The request body; a ``prompt`` in the provider options (token ids) takes the place of the message.
+        """The request body; ``input_ids``, or a ``prompt`` in the provider options, take the place of the message.
 
         Raises:
             InvalidRequestError: the conversation is not one user message.
         """
         body: dict[str, Any] = {"model": model}
         if "prompt" not in (request.provider_options or {}):
-            body["prompt"] = prompt_of(request, self.name)
+            body["prompt"] = request.input_ids or prompt_of(request, self.name)
         body |= spelled(request, _FIELDS, spelling) | self._logprobs(request, spelling)
+        body |= self._tokens(request, spelling)
         if stream:
             body |= stream_fields(spelling)
         return encode_body(body, request.provider_options)

@@ -16,6 +16,8 @@ from nxlog.wire import _openai_responses_request as requests
 from nxlog.wire._openai_responses_events import ENDS
 from nxlog.wire._openai_responses_reply import NAME, decode_reply, raise_failure
 from nxlog.wire._openai_responses_stream import EventDecoder
+from nxlog.wire._token_ids import as_tuple
+from nxlog.wire.base import NO_IDS, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +34,7 @@ class OpenAIResponses:
     """The wire; it has no state."""
 
     name = NAME
-    lacks: frozenset[str] = frozenset({"n", "seed", "stop"})
+    lacks: frozenset[str] = frozenset({"n", "seed", "stop"} | NO_IDS)
 
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:
         """The request body. ``n``, ``seed`` and ``stop`` have no place on this wire and are not sent.
@@ -52,6 +54,7 @@ class OpenAIResponses:
         if effort is not None and (key := spelling.get("reasoning_effort", "reasoning")):
             body[key] = {"effort": effort} if key == "reasoning" else effort
         body |= requests.logprobs_fields(request, spelling)
+        body |= spelled(request, {"return_token_ids": ""}, spelling)  # vLLM has a word for it
         return requests.encode(body, request.provider_options, stream=stream)
 
     def decode(self, body: bytes) -> ChatResponse:
@@ -214,6 +217,8 @@ class _Decoder:
             finish_reason="tool_calls" if self._calls and whole.finish_reason == "stop" else whole.finish_reason,
             usage=whole.usage,
             closing_logprobs=None if in_order else LogprobsData(records),
+            token_ids=as_tuple(whole.choices[0].token_ids),
+            prompt_token_ids=as_tuple(whole.prompt_token_ids),
         )
 
     def _chunk(self, **fields: Any) -> StreamChunk:

@@ -2,9 +2,8 @@
 
 https://docs.sglang.ai/basic_usage/native_api.html
 
-The prompt is the one user message, or ``provider_options={"input_ids": [...]}``. Sampling parameters without a place in
-``ChatRequest`` go into ``provider_options={"sampling_params": {...}}``. Records of the prompt, which come for
-``logprob_start_len``, stay in ``ChatResponse.raw``. The records of ``token_ids_logprob`` are alternatives.
+The prompt is the one user message, or ``input_ids``. Sampling parameters without a place in ``ChatRequest`` go into
+``provider_options={"sampling_params": {...}}``. The records of ``logprob_token_ids`` are alternatives.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from nxlog.response import ChatResponse, Choice, with_body
 from nxlog.wire._replies import decode_replies
 from nxlog.wire._sglang_reply import NAME, Meta, Reply, decoder, raise_abort, raise_error, usage_of
 from nxlog.wire._sglang_stream import SglangDecoder
+from nxlog.wire._token_ids import ids_of
 from nxlog.wire._tuple_records import decode_records
 from nxlog.wire.base import encode_body, prompt_of, spelled
 
@@ -36,6 +36,7 @@ _SAMPLING = {
     "n": "n",
     "presence_penalty": "presence_penalty",
     "frequency_penalty": "frequency_penalty",
+    "stop_token_ids": "stop_token_ids",
 }
 
 
@@ -53,8 +54,8 @@ class SglangGenerate:
         """
         del model
         options = request.provider_options or {}
-        body: dict[str, Any] = {}
-        if _PROMPTS.isdisjoint(options):
+        body: dict[str, Any] = spelled(request, {"input_ids": "input_ids"}, spelling)
+        if not body and _PROMPTS.isdisjoint(options):
             body["text"] = prompt_of(request, self.name)
         if sampling := _sampling(request, spelling):
             body["sampling_params"] = sampling
@@ -70,11 +71,14 @@ class SglangGenerate:
         for reply, meta in zip(replies, metas, strict=True):
             raise_error(reply, body)
             raise_abort(meta, body)
+        prompt = metas[0].prompt_logprobs
         return with_body(
             ChatResponse(
                 id=metas[0].id,
                 choices=[_choice(i, *pair) for i, pair in enumerate(zip(replies, metas, strict=True))],
                 usage=usage_of(metas),
+                prompt_token_ids=metas[0].prompt_ids(prompt),
+                prompt_logprobs=prompt,
             ),
             body,
         )
@@ -101,13 +105,18 @@ def _schema(wanted: ResponseFormat | None) -> dict[str, Any] | None:
 
 def _logprobs(request: ChatRequest, spelling: Mapping[str, str]) -> dict[str, Any]:
     key = spelling.get("logprobs", "return_logprob")
-    if request.logprobs is None or not key:
+    if not key:
         return {}
-    if not request.logprobs:
-        return {key: False}
-    found: dict[str, Any] = {key: True}
-    if request.top_logprobs is not None and (top := spelling.get("top_logprobs", "top_logprobs_num")):
-        found[top] = request.top_logprobs
+    found: dict[str, Any] = {} if request.logprobs is None else {key: request.logprobs}
+    if request.prompt_logprobs is not None:
+        found |= {key: True, "logprob_start_len": 0}
+    if not found.get(key):
+        return found
+    # One number for the prompt and the answer.
+    counts = [count for count in (request.top_logprobs, request.prompt_logprobs) if count is not None]
+    if counts and (top := spelling.get("top_logprobs", "top_logprobs_num")):
+        found[top] = max(counts)
+    found |= spelled(request, {"logprob_token_ids": "token_ids_logprob"}, spelling)
     # Without it the records have ids and no texts. An option may turn it off.
     return found | {"return_text_in_logprobs": True}
 
@@ -119,6 +128,9 @@ def _choice(index: int, reply: Reply, meta: Meta) -> Choice:
         text=reply.text or "",
         finish_reason=meta.finish_word,
         logprobs=LogprobsData(records) if records else None,
+        token_ids=ids_of(reply.output_ids),
+        stop_reason=meta.stop_reason,
+        weight_versions=meta.versions,
     )
 
 

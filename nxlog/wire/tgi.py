@@ -57,6 +57,7 @@ class Tgi:
     name = NAME
     lacks: frozenset[str] = frozenset(
         {"system_messages", "vision", "tools", "json_mode", "reasoning_effort", "presence_penalty"}
+        | {"token_ids_in", "logprob_token_ids", "stop_token_ids"}
     )
 
     def encode(self, request: ChatRequest, *, model: str, stream: bool, spelling: Mapping[str, str]) -> bytes:
@@ -67,6 +68,8 @@ class Tgi:
         # No alternatives are what comes without the field, and some servers refuse a 0.
         if request.logprobs and request.top_logprobs and (key := spelling.get("top_logprobs", "top_n_tokens")):
             parameters[key] = request.top_logprobs
+        if request.prompt_logprobs is not None and (key := spelling.get("prompt_logprobs", "decoder_input_details")):
+            parameters[key] = True
         wanted = request.response_format
         if wanted is not None and wanted.json_schema is not None:
             parameters["grammar"] = {"type": "json", "value": wanted.json_schema.json_schema}
@@ -82,12 +85,14 @@ class Tgi:
         if reply.generated_text is None:
             raise not_the_shape(self.name, body, "it has no generated_text")
         details = reply.details or _Details()
+        prompt = decode_records(details.prefill, NULL)
         sequences = [(reply.generated_text, details)]
         sequences += [(other.generated_text or "", other) for other in details.best_of_sequences or ()]
         return with_body(
             ChatResponse(
                 choices=[_choice(i, text, sequence) for i, (text, sequence) in enumerate(sequences)],
                 usage=_usage([sequence for _, sequence in sequences]),
+                prompt_logprobs=LogprobsData(prompt) if prompt else None,
             ),
             body,
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nxlog.wire._openai_chat_reply import Reply, decode_loosely
+from nxlog.wire.base import NO_IDS
 from nxlog.wire.openai_chat import OpenAIChat
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ class TogetherColumns(OpenAIChat):
     """The wire; it has no state."""
 
     name = "together-columns"
+    # Ids of tokens are in the columns.
+    lacks: frozenset[str] = NO_IDS - {"token_ids"}
+
+    def _tokens(self, request: ChatRequest, spelling: Mapping[str, str]) -> dict[str, Any]:
+        del request, spelling
+        return {}
 
     def _logprobs(self, request: ChatRequest, spelling: Mapping[str, str]) -> dict[str, Any]:
         key = spelling.get("logprobs", "logprobs")

@@ -2,10 +2,10 @@
 
 https://docs.vllm.ai/en/latest/serving/
 
-The prompt is ``provider_options={"token_ids": [...]}``; the messages are not sent, for nothing here could turn them
-into tokens. Sampling parameters without a place in ``ChatRequest`` go into ``provider_options={"sampling_params":
-{...}}``. A reply has no text, and records whose tokens are known by ``token_id`` alone, with their ``rank`` in
-``extra``; with the option ``output_mode="text"`` it has both. The prompt's logprobs stay in ``ChatResponse.raw``.
+The prompt is ``input_ids``; the messages are not sent, for nothing here could turn them into tokens. Sampling
+parameters without a place in ``ChatRequest`` go into ``provider_options={"sampling_params": {...}}``. A reply has no
+text, and records whose tokens are known by ``token_id`` alone, with their ``rank`` in ``extra``; with the option
+``output_mode="text"`` it has both.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from nxlog.errors import InvalidRequestError
 from nxlog.wire._lenient import decode_leniently
 from nxlog.wire._logprobs_value import Channels
 from nxlog.wire._openai_chat_reply import Reply, ReplyChoice, ReplyUsage
+from nxlog.wire._token_ids import ids_of
 from nxlog.wire.base import encode_body, spelled
 from nxlog.wire.openai_chat import OpenAIChat, stream_fields
 
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
 NAME = "vllm-generate"
 
 _SAMPLING = ("temperature", "top_p", "max_tokens", "stop", "seed", "n", "presence_penalty", "frequency_penalty")
+_TOKEN_FIELDS = ("prompt_logprobs", "logprob_token_ids", "stop_token_ids")
 _STRUCTURED = "structured_outputs"
 _NO_TOKENS = (
-    "provider_options: vllm-generate completes token ids, not messages; give the prompt as "
-    "provider_options={'token_ids': [...]} (the server's /tokenize or /v1/chat/completions/render makes them), "
-    "or use wire='openai-chat'"
+    "input_ids: vllm-generate completes token ids, not messages; give the prompt as input_ids=[...] "
+    "(the server's /tokenize or /v1/chat/completions/render makes them), or use wire='openai-chat'"
 )
 
 
@@ -50,15 +51,17 @@ class VllmGenerate(OpenAIChat):
         """The request body.
 
         Raises:
-            InvalidRequestError: the options have no ``token_ids``.
+            InvalidRequestError: there are no ``input_ids``.
         """
         options = request.provider_options or {}
-        if "token_ids" not in options:
-            raise InvalidRequestError(_NO_TOKENS, param="provider_options")
+        if request.input_ids is None and "token_ids" not in options:
+            raise InvalidRequestError(_NO_TOKENS, param="input_ids")
         sampling = spelled(request, _SAMPLING, spelling) | self._logprobs(request, spelling)
+        sampling |= spelled(request, _TOKEN_FIELDS, spelling)
         if (wanted := _structured(request.response_format)) and (key := spelling.get("response_format", _STRUCTURED)):
             sampling[key] = wanted
         body: dict[str, Any] = {"model": model, "sampling_params": sampling}
+        body |= spelled(request, {"input_ids": "token_ids"}, spelling)
         if stream:
             body |= stream_fields(spelling)
         return encode_body(body, options, tables=("sampling_params",))
@@ -70,7 +73,16 @@ class VllmGenerate(OpenAIChat):
     def _read(self, data: bytes) -> Reply:
         found = decode_leniently(data, _decoder, wire=self.name)
         choices = None if found.choices is None else [_choice(choice) for choice in found.choices]
-        return Reply(found.request_id, found.model, found.created, choices, found.usage, found.error)
+        return Reply(
+            found.request_id,
+            found.model,
+            found.created,
+            choices,
+            found.usage,
+            found.error,
+            prompt_token_ids=ids_of(found.prompt_token_ids),
+            prompt_logprobs=found.prompt_logprobs,
+        )
 
 
 def _structured(wanted: ResponseFormat | None) -> dict[str, Any] | None:
@@ -91,6 +103,9 @@ class _Choice(Struct, gc=False):
     text: str | None = None
     finish_reason: str | None = None
     logprobs: _Logprobs | None = None
+    token_ids: Raw = NULL
+    stop_reason: int | str | None = None
+    weight_versions: Raw = NULL
 
 
 class _Reply(Struct, gc=False):
@@ -100,6 +115,8 @@ class _Reply(Struct, gc=False):
     choices: list[_Choice] | None = None
     usage: ReplyUsage | None = None
     error: Raw = NULL
+    prompt_token_ids: Raw = NULL
+    prompt_logprobs: Raw = NULL
 
 
 _decoder = msgspec.json.Decoder(_Reply)
@@ -108,7 +125,15 @@ _decoder = msgspec.json.Decoder(_Reply)
 def _choice(choice: _Choice) -> ReplyChoice:
     records = decode_tokens((choice.logprobs or _Logprobs()).content)
     channels = Channels(records) if records else None
-    return ReplyChoice(index=choice.index, text=choice.text, finish_reason=choice.finish_reason, logprobs=channels)
+    return ReplyChoice(
+        index=choice.index,
+        text=choice.text,
+        finish_reason=choice.finish_reason,
+        logprobs=channels,
+        token_ids=ids_of(choice.token_ids),
+        stop_reason=choice.stop_reason,
+        weight_versions=choice.weight_versions,
+    )
 
 
 WIRE = VllmGenerate()

@@ -195,9 +195,28 @@ def token_ids(said: Said, seen: Recording) -> Facets:
         return _unary_only(said, seen)
     key = said.claim.json_key or ""
     beside = [record[key] for record in seen.records if key in record]
-    ids = beside or seen.under(key)
+    ids = beside or [
+        id_ for value in seen.under(key) for id_ in (value["tokens"] if isinstance(value, dict) else [value])
+    ]
     agree(bool(ids) is (said.value is not NO), f"ids: {ids}")
     agree(len(ids) == len(seen.records) and all(type(id_) is int for id_ in ids), "not one id for each record")
+    return VALUE | {"json_key"}
+
+
+def token_ids_in(said: Said, seen: Recording) -> Facets:
+    if seen.failed:
+        return NOTHING
+    given = next(ids for key in ("token_ids", "input_ids", "prompt") if (ids := seen.asked(key)))
+    agree(isinstance(given, list) and all(type(id_) is int for id_ in given), f"the prompt is {given}")
+    agree((seen.prompt == len(given)) is (said.value is YES), "the prompt was another one")
+    return VALUE
+
+
+def logprob_token_ids(said: Said, seen: Recording) -> Facets:
+    asked = seen.asked("logprob_token_ids") or seen.asked("token_ids_logprob")
+    listed = seen.under(said.claim.json_key or "") or [record["top_logprobs"] for record in seen.records]
+    agree(bool(asked) and all(len(tops) >= len(asked) for tops in listed), "they are not among the alternatives")
+    agree(len(listed) == len(seen.records) and said.value is YES, "they are not there for each token")
     return VALUE | {"json_key"}
 
 
@@ -323,7 +342,9 @@ CHECKS: dict[str, Callable[[Said, Recording], Facets]] = {
         refusal_logprobs,
         reasoning_logprobs,
         token_ids,
+        token_ids_in,
         prompt_logprobs,
+        logprob_token_ids,
         streaming,
         system_messages,
         tools,

@@ -197,6 +197,9 @@ LOSSLESS = {
 }
 """Servers that send the same answer whole and in a stream, by cassette name."""
 
+LOSSY_IDS = {("llamacpp", "native_completion_emoji")}
+"""Of a character of several tokens a stream has the id of the last one."""
+
 
 @pytest.mark.parametrize(("provider", "name"), [(p, name) for p, names in LOSSLESS.items() for name in names])
 def test_accumulated_stream_equals_the_whole_reply(provider: str, name: str) -> None:
@@ -207,8 +210,9 @@ def test_accumulated_stream_equals_the_whole_reply(provider: str, name: str) -> 
 
     def comparable(reply: ChatResponse) -> list[Any]:
         # Ids of tool calls are random in the captures; Anthropic sends arguments whole as an object, not as text.
+        changes: dict[str, Any] = {"token_ids": None} if (provider, name) in LOSSY_IDS else {}
         return [
-            choice.model_copy(update={"tool_calls": [comparable_call(call) for call in choice.tool_calls]})
+            choice.model_copy(update=changes | {"tool_calls": [comparable_call(call) for call in choice.tool_calls]})
             for choice in reply.choices
         ]
 
