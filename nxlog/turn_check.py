@@ -236,12 +236,10 @@ def _texts(turn: TurnTokenData, choice: Choice, texts: list[str]) -> Iterator[Tu
     if not any(texts):
         return
     spelled = "".join(texts)
-    if choice.reasoning or choice.refusal or choice.tool_calls or not _is_spelled(spelled, texts[-1], choice.text):
-        yield from _located(choice, spelled, cut=isinstance(turn.stop_reason, str))
-
-
-def _is_spelled(spelled: str, last: str, text: str) -> bool:
-    return spelled == text or (spelled == text + last and _END.fullmatch(last) is not None)
+    plain = spelled == choice.text or (turn.stop_token_included is True and spelled == choice.text + texts[-1])
+    if choice.reasoning or choice.refusal or choice.tool_calls or not plain:
+        by_text = turn.finish_reason in ENDS and turn.stop_token_included is None
+        yield from _located(choice, spelled, cut=by_text or isinstance(turn.stop_reason, str))
 
 
 def _located(choice: Choice, spelled: str, *, cut: bool) -> Iterator[TurnFinding]:
