@@ -13,7 +13,7 @@ import msgspec
 
 from nxlog.accumulate import Accumulator
 from nxlog.convert._open_items import OpenCall, OpenMessage, OpenReasoning
-from nxlog.convert.items import Converted, NewId, end_of, fresh_id, item_status, warnings_of
+from nxlog.convert.items import Converted, NewId, end_of, fresh_id, item_status, tokens_of, warnings_of
 from nxlog.response import Choice, StreamChunk
 from nxlog.responses import OutputText, Refusal, ResponseEvent, ResponsesReply
 
@@ -181,7 +181,7 @@ class ChunkConverter:
             warnings=[*warnings_of(left, others, provider=self._provider, model=chat.model)],
             **end_of(first.finish_reason),
         )
-        self._converted = Converted(reply, first.logprobs, others, first.finish_reason, chat.id)
+        self._converted = Converted(reply, first.logprobs, others, first.finish_reason, chat.id, tokens_of(first, chat))
         yield ResponseEvent(type=f"response.{reply.status}", response=reply)
 
     def _attach(self, logprobs: LogprobsData | None) -> dict[Channel, int]:

@@ -56,6 +56,7 @@ class Converted:
         choices: the further choices.
         finish_reason: the server's word for the end, of which a response keeps only the meaning.
         id: the server's id of the answer; a response has one also where the server gave none.
+        tokens: what the answer says of token ids and weights: fields of the first choice, then of the answer.
     """
 
     reply: ResponsesReply
@@ -63,6 +64,7 @@ class Converted:
     choices: list[Choice] = field(default_factory=list[Choice])
     finish_reason: str | None = None
     id: str | None = None
+    tokens: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
 
 
 def chat_to_responses(chat: ChatResponse, *, new_id: NewId = fresh_id) -> Converted:
@@ -86,7 +88,13 @@ def chat_to_responses(chat: ChatResponse, *, new_id: NewId = fresh_id) -> Conver
         warnings=[*chat.warnings, *warnings_of(left, others, provider=chat.provider, model=chat.model)],
         **end_of(first.finish_reason),
     )
-    return Converted(reply, first.logprobs, others, first.finish_reason, chat.id)
+    return Converted(reply, first.logprobs, others, first.finish_reason, chat.id, tokens_of(first, chat))
+
+
+def tokens_of(first: Choice, chat: ChatResponse) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ``Converted.tokens`` holds."""
+    of_choice = {name: getattr(first, name) for name in ("token_ids", "stop_reason", "weight_versions")}
+    return of_choice, {name: getattr(chat, name) for name in ("prompt_token_ids", "prompt_logprobs")}
 
 
 def responses_to_chat(response: ResponsesReply | Converted) -> ChatResponse:
@@ -94,10 +102,12 @@ def responses_to_chat(response: ResponsesReply | Converted) -> ChatResponse:
     if isinstance(response, ResponsesReply):
         return response.to_chat()
     chat = response.reply.to_chat()
+    of_choice, of_chat = response.tokens
     known = {"logprobs": response.logprobs, "finish_reason": response.finish_reason}
-    first = chat.choices[0].model_copy(update=known)
+    first = chat.choices[0].model_copy(update=known | of_choice)
     warnings = [warning for warning in chat.warnings if warning.code is not WarningCode.NO_PLACE]
-    return chat.model_copy(update={"id": response.id, "choices": [first, *response.choices], "warnings": warnings})
+    found = {"id": response.id, "choices": [first, *response.choices], "warnings": warnings}
+    return chat.model_copy(update=found | of_chat)
 
 
 def choice_to_items(choice: Choice, *, new_id: NewId = fresh_id) -> tuple[list[OutputItem], dict[Channel, int]]:
