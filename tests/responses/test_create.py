@@ -7,6 +7,7 @@ that vLLM or SGLang answered.
 from __future__ import annotations
 
 import json
+from array import array
 from typing import Any
 
 import pytest
@@ -240,6 +241,8 @@ def test_ids_beside_the_records(mode: str) -> None:
     assert (prompt.type, len(prompt.tokens), generated.tokens) == ("raw_message_tokens", 39, [60, 23, 39614, 1141])
     assert reply.finish_reason == "length"
     assert codes(reply) == []
+    # As a turn wants them.
+    assert (reply.prompt_ids, reply.output_ids) == (array("i", prompt.tokens), array("i", generated.tokens))
 
 
 def test_another_number_of_ids_is_reported(mode: str) -> None:
