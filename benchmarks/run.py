@@ -1,6 +1,6 @@
 """The benchmark: nxlog, raw httpx with orjson, and the openai package, in one interleaved run.
 
-``python benchmarks/run.py [--quick] [--only decode memory small many stream import client] [--rounds N]``
+``python benchmarks/run.py [--quick] [--only decode memory turns small many stream import client] [--rounds N]``
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import memory
 import network
 import server
 import startup
+import trajectories
 from harness import measure, table_of_contestants, table_of_targets
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _PACKAGES = (
     "pydantic",
     "anyio",
     "orjson",
+    "pyarrow",
     "openai",
     "uvloop",
     "httpx-aiohttp",
@@ -41,6 +43,7 @@ _PACKAGES = (
 _PARTS = {
     "decode": "decode",
     "memory": "memory",
+    "turns": "turns",
     "small": "small request",
     "many": "requests at a time",
     "stream": "one event",
@@ -77,6 +80,8 @@ def _scenarios(parts: list[str], stack: ExitStack, requests: int) -> Iterator[Sc
         yield from decoding.scenarios(repeat_small=max(1, requests // 12))
     if "memory" in parts:
         yield from memory.scenarios()
+    if "turns" in parts:
+        yield from trajectories.scenarios(max(1, requests * 100 // 256))
     if {"small", "many", "stream"} & set(parts):
         url = stack.enter_context(server.running())
         runner = stack.enter_context(asyncio.Runner())

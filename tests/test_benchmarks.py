@@ -27,3 +27,10 @@ def test_decoding_is_measured_and_shown_beside_its_targets() -> None:
         assert row[5] in {"MET", "NOT MET", "not measured"}
     measured = {(row[0], row[1]) for row in rows if len(row) == 5}
     assert {("decode 500x5", "nxlog"), ("decode and walk 4000x20", "json.loads")} <= measured
+
+
+def test_the_replies_with_token_ids_make_whole_turns_in_a_file() -> None:
+    # Real: all of it, for one conversation. That every turn is trainable and goes on is asserted in there.
+    code = "import trajectories; trajectories.stream(1, lambda count: print(count, end=' '))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=SCRIPT.parent)
+    assert done.stdout.split() == [str(count) for count in range(1, 11)]
