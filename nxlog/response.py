@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, ConfigDict, PrivateAttr
+from pydantic import AfterValidator, BaseModel, ConfigDict, PrivateAttr, SkipValidation
 from pydantic_core import core_schema
 
 from nxlog import _json
@@ -57,7 +57,7 @@ class Choice(BaseModel):
     """``stop``, ``length``, ``tool_calls``, ``content_filter``, or the server's own word."""
     logprobs: LogprobsData | None = None
     """None when no token record came back for this choice."""
-    token_ids: list[int] | None = None
+    token_ids: SkipValidation[list[int] | None] = None
     """Ids of all that was generated, as the server lists them; None where it lists none."""
     stop_reason: str | int | None = None
     """The stop text or the id of the stop token that ended the answer, where the server names it."""
@@ -86,7 +86,7 @@ class ChatResponse(BaseModel):
     """Unix time in seconds."""
     choices: list[Choice] = []
     usage: Usage | None = None
-    prompt_token_ids: list[int] | None = None
+    prompt_token_ids: SkipValidation[list[int] | None] = None
     """Ids of the prompt as the model saw it, where the server lists them."""
     prompt_logprobs: LogprobsData | None = None
     """A record for each token of the prompt; the first follows nothing and has no value."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from nxlog._columns import columns_of
-from nxlog._json import placeholder_id
+from nxlog._json import EMPTY, NULL, placeholder_id
 from nxlog.distribution import Distribution, DistributionSource
 from nxlog.errors import TurnError
 from nxlog.turn import Evidence, Sampling, ToolCallStatus, TopColumns, TurnTokenData, TurnToolCall
@@ -144,12 +144,13 @@ class _Top(msgspec.Struct, gc=False):
 
 
 _decode_tops = msgspec.json.Decoder(list[_Top] | None).decode
+_NONE = (EMPTY, NULL)
 
 
 def _top(records: Sequence[TokenLogprob]) -> TopColumns | None:
     """The alternatives, of which nothing but ids and values is decoded."""
-    if not any(len(bytes(record.raw_top_logprobs)) > len("null") for record in records):
-        return None
+    if all(record.raw_top_logprobs in _NONE for record in records):
+        return None  # as of most turns for training
     try:
         lists = [_decode_tops(record.raw_top_logprobs) or [] for record in records]
     except msgspec.DecodeError:

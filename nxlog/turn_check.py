@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -59,7 +60,7 @@ def _findings(turn: TurnTokenData, choice: Choice | None, decode: Decode | None)
     ids, texts = turn.output_ids, texts_of(records)
     if ids:
         yield from _range(ids)
-        yield from _identity(ids, records, texts, decode)
+        yield from _identity(turn, ids, records, texts, decode)
     else:
         yield TurnFinding(CheckCode.NO_IDS, "there are no output ids")
     if turn.output_logprobs:
@@ -151,14 +152,14 @@ def _range(ids: array[int]) -> Iterator[TurnFinding]:
 def ids_of_records(records: Sequence[TokenLogprob]) -> list[int | None]:
     """The id of each record, None where it has none."""
     for name in ("raw_token_id", "raw_id"):
-        found: list[int | None] = [getattr(record, name) for record in records]
+        found: list[int | None] = [*map(attrgetter(name), records)]
         if None not in found:
             return found
     return [record.token_id for record in records]
 
 
 def _identity(
-    ids: array[int], records: Sequence[TokenLogprob], texts: list[str], decode: Decode | None
+    turn: TurnTokenData, ids: array[int], records: Sequence[TokenLogprob], texts: list[str], decode: Decode | None
 ) -> Iterator[TurnFinding]:
     if len(records) != len(ids):
         return  # which belongs to which is not known, and that is said
@@ -170,9 +171,10 @@ def _identity(
             return
     if decode is not None:
         yield from _own_texts(listed, texts, decode)
-    elif len({*zip(listed, texts, strict=True)}) != len({*listed}):
+    elif [*map(dict(zip(listed, texts, strict=True)).__getitem__, listed)] != texts:
         yield from _one_text_each(listed, texts)
-    yield from _sampled_among_its_alternatives(records)
+    if turn.top is not None:
+        yield from _sampled_among_its_alternatives(records)
 
 
 def _one_text_each(ids: list[int], texts: list[str]) -> Iterator[TurnFinding]:
