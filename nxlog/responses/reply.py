@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
@@ -145,16 +144,6 @@ class ResponsesReply(BaseModel):
         ``to_chat()``, which leaves them where every chat server puts them.
         """
         return self._labeled(_records(self.output))
-
-    @property
-    def prompt_ids(self) -> array[int] | None:
-        """The ids of the prompt, from ``input_messages``; None where the server was not asked for them."""
-        return _ids(self.input_messages)
-
-    @property
-    def output_ids(self) -> array[int] | None:
-        """The ids of all that was sampled, from ``output_messages``."""
-        return _ids(self.output_messages)
 
     @property
     def finish_reason(self) -> str | None:
@@ -335,14 +324,6 @@ def _records(output: list[OutputItem]) -> LogprobsData | None:
     if not (content or refusal or reasoning):
         return None
     return LogprobsData(content or None, refusal=refusal or None, reasoning=reasoning or None)
-
-
-def _ids(messages: list[RawMessage] | None) -> array[int] | None:
-    ids = [token for message in messages or () for token in message.tokens]
-    try:
-        return array("i", ids) if ids else None
-    except OverflowError:  # no id of any vocabulary
-        return None
 
 
 def _joined(lists: Iterable[list[TokenLogprob] | None]) -> list[TokenLogprob]:

@@ -7,7 +7,6 @@ that vLLM or SGLang answered.
 from __future__ import annotations
 
 import json
-from array import array
 from typing import Any
 
 import pytest
@@ -241,8 +240,12 @@ def test_ids_beside_the_records(mode: str) -> None:
     assert (prompt.type, len(prompt.tokens), generated.tokens) == ("raw_message_tokens", 39, [60, 23, 39614, 1141])
     assert reply.finish_reason == "length"
     assert codes(reply) == []
-    # As a turn wants them.
-    assert (reply.prompt_ids, reply.output_ids) == (array("i", prompt.tokens), array("i", generated.tokens))
+    # Where a turn takes them from.
+    chat = reply.to_chat()
+    assert (chat.prompt_token_ids, chat.choices[0].token_ids) == (prompt.tokens, generated.tokens)
+    turn = chat.turn
+    assert (list(turn.prompt_ids or ()), list(turn.output_ids or ())) == (prompt.tokens, generated.tokens)
+    assert list(turn.output_logprobs or ()) == [token.logprob for token in reply.logprobs]
 
 
 def test_another_number_of_ids_is_reported(mode: str) -> None:
