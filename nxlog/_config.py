@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from pydantic import ValidationError
 
 from nxlog._address import base_url_of, check_base_url, checked_variable, url_of
+from nxlog._render import without_answer
 from nxlog._trials import Event, Trials
 from nxlog._version import __version__
 from nxlog.auth import Keys, Presented
@@ -172,6 +173,10 @@ class Config:
     def call(self, request: ChatRequest, *, stream: bool) -> Call:
         """The call for a request: resolved, adapted, nothing sent."""
         return Call(self.target(request.model), self.policy, self._completed(request), stream)
+
+    def aside(self, request: ChatRequest) -> Call:
+        """The call of a request that is not to be answered, so no claim about answers changes it."""
+        return Call(self.target(request.model), Policy(), without_answer(self._completed(request)), stream=False)
 
     def _completed(self, request: ChatRequest) -> ChatRequest:
         """The request with the client's defaults for what it does not say."""

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     T = TypeVar("T")
     Flow: TypeAlias = Generator[HttpRequest, HttpResponse | None, T]
 
-_DECIDES = frozenset({"model", "messages", "tools", "tool_choice", "response_format", "reasoning_effort"})
-"""The fields that a prompt depends on, besides ``provider_options``."""
+_DECIDES = frozenset(
+    {"model", "messages", "tools", "tool_choice", "response_format", "reasoning_effort", "provider_options"}
+)
+"""The fields that a prompt depends on."""
 _CLOSED = frozenset({403, 404, 405, 501})
 """What servers answer where an endpoint is switched off or unknown."""
 
@@ -61,6 +63,18 @@ def about(model: str) -> ChatRequest:
     return ChatRequest(model=model, messages=[Message(role="user", content="")])
 
 
+def without_answer(request: ChatRequest) -> ChatRequest:
+    """The request with only what decides about the prompt; the rest could be refused.
+
+    Raises:
+        InvalidRequestError: it has no messages.
+    """
+    if not request.messages:
+        raise InvalidRequestError("messages: nothing to render; ids are a prompt already", param="messages")
+    others = request.model_fields_set - _DECIDES
+    return request.model_copy(update=dict.fromkeys(others)) if others else request
+
+
 def render(call: Call) -> Flow[Rendered]:
     """The prompt that the server makes of a request.
 
@@ -69,12 +83,7 @@ def render(call: Call) -> Flow[Rendered]:
         NxlogError: anything that goes wrong, also what the driver throws in.
     """
     try:
-        kind = _kind(call)
-        if not call.sent.messages:
-            raise InvalidRequestError(
-                "messages: there is nothing to render; ids are a prompt already", param="messages"
-            )
-        if kind == "vllm":
+        if _kind(call) == "vllm":
             return (yield from _render_vllm(call))
         return (yield from _render_llamacpp(call))
     except NxlogError as error:
@@ -137,7 +146,7 @@ def _render_vllm(call: Call) -> Flow[Rendered]:
 
 def _tokenize_body(call: Call) -> bytes:
     """What the tokenizer takes of a chat: it has no efforts and no choice of tools, only what the template reads."""
-    request = call.sent
+    request = call.asked
     chat: dict[str, Any] = {
         "model": call.target.model,
         "messages": [message.model_dump(exclude_none=True) for message in request.messages],
@@ -151,7 +160,7 @@ def _tokenize_body(call: Call) -> bytes:
 
 
 def _render_llamacpp(call: Call) -> Flow[Rendered]:
-    _check_text_only(call.sent)
+    _check_text_only(call.asked)
     prompt = (yield from _ask(call, "/apply-template", _chat_body(call), _Prompt)).prompt
     # As the server does with the prompt of a chat: it adds what the template leaves out.
     body = encode_body({"content": prompt, "add_special": True, "parse_special": True}, None)
@@ -169,11 +178,8 @@ def _check_text_only(request: ChatRequest) -> None:
 
 
 def _chat_body(call: Call) -> bytes:
-    """The chat request without what does not change the prompt, and could be refused."""
-    sent, target = call.sent, call.target
-    others = sent.model_fields_set - _DECIDES - {"provider_options"}
-    request = sent.model_copy(update=dict.fromkeys(others)) if others else sent
-    return get_wire("openai-chat").encode(request, model=target.model, stream=False, spelling=target.spelling)
+    """The request as a chat, whatever wire the client speaks."""
+    return get_wire("openai-chat").encode(call.asked, model=call.target.model, stream=False, spelling={})
 
 
 def _ask(call: Call, path: str, body: bytes, shape: type[T]) -> Flow[T]:

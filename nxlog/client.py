@@ -134,7 +134,7 @@ class Client:
             UnsupportedParameterError: the provider has no endpoint for that; see ``nxlog.rendering``.
             NxlogError: see ``nxlog.errors``.
         """
-        call = self._config.call(as_request(request, fields, ChatRequest), stream=False)
+        call = self._config.aside(as_request(request, fields, ChatRequest))
         return self._runner.run(render(call))
 
     def tokenize(self, text: str, *, model: str, add_special: bool = False) -> array[int]:
@@ -149,7 +149,7 @@ class Client:
             UnsupportedParameterError: the provider has no endpoint for that.
             NxlogError: see ``nxlog.errors``.
         """
-        call = self._config.call(about(model), stream=False)
+        call = self._config.aside(about(model))
         return self._runner.run(tokenize(call, text, add_special=add_special))
 
     def detokenize(self, ids: Sequence[int], *, model: str) -> str:
@@ -159,7 +159,7 @@ class Client:
             UnsupportedParameterError: the provider has no endpoint for that.
             NxlogError: see ``nxlog.errors``.
         """
-        return self._runner.run(detokenize(self._config.call(about(model), stream=False), ids))
+        return self._runner.run(detokenize(self._config.aside(about(model)), ids))
 
     @cached_property
     def responses(self) -> Responses:
@@ -236,7 +236,9 @@ class AsyncClient:
         Raises:
             NxlogError: see ``nxlog.errors``.
         """
-        call = await self._call(as_request(request, fields, ChatRequest))
+        request = as_request(request, fields, ChatRequest)
+        await self._start_engine(request.model)
+        call = self._config.call(request, stream=False)
         reply = await self._runner.run(chat(call), call, lambda reply: reply)
         emit(reply.warnings, stacklevel=2)
         return reply
@@ -254,21 +256,24 @@ class AsyncClient:
 
     async def render(self, request: ChatRequest | None = None, /, **fields: Any) -> Rendered:
         """The prompt that the server makes of a request; as of ``Client``."""
-        return await self._runner.run(render(await self._call(as_request(request, fields, ChatRequest))))
+        return await self._runner.run(render(await self._aside(as_request(request, fields, ChatRequest))))
 
     async def tokenize(self, text: str, *, model: str, add_special: bool = False) -> array[int]:
         """The ids of a text by the server's tokenizer; as of ``Client``."""
-        return await self._runner.run(tokenize(await self._call(about(model)), text, add_special=add_special))
+        return await self._runner.run(tokenize(await self._aside(about(model)), text, add_special=add_special))
 
     async def detokenize(self, ids: Sequence[int], *, model: str) -> str:
         """The text of ids by the server's tokenizer; as of ``Client``."""
-        return await self._runner.run(detokenize(await self._call(about(model)), ids))
+        return await self._runner.run(detokenize(await self._aside(about(model)), ids))
 
-    async def _call(self, request: ChatRequest) -> Call:
-        if self._config.needs_engine(request.model):
+    async def _aside(self, request: ChatRequest) -> Call:
+        await self._start_engine(request.model)
+        return self._config.aside(request)
+
+    async def _start_engine(self, model: str) -> None:
+        if self._config.needs_engine(model):
             # Loading a model takes seconds; the event loop goes on.
-            await anyio.to_thread.run_sync(self._config.target, request.model)
-        return self._config.call(request, stream=False)
+            await anyio.to_thread.run_sync(self._config.target, model)
 
     @cached_property
     def responses(self) -> AsyncResponses:

@@ -109,7 +109,7 @@ def test_vllm_tokenizes_where_rendering_is_switched_off(mode: str) -> None:
     assert prompt.source is RenderSource.TOKENIZE
     assert prompt.token_ids.tolist() == CAPITAL_IDS
     assert server.paths == ["/v1/chat/completions/render", "/tokenize"]
-    # What was recorded is what is sent.
+    # What is sent is what was recorded.
     assert server.body() == {"model": "smollm2-135m", "messages": CHAT, "add_generation_prompt": True}
 
 
@@ -203,6 +203,28 @@ def test_llamacpp_cannot_say_which_tokens_an_image_is() -> None:
     server = Server("llamacpp", {})
     with pytest.raises(InvalidRequestError, match=r"messages\.0.*image_url"):
         server.ask("sync", "render", model="m", messages=[image])
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("wire", ["openai-chat", "vllm-generate"])
+def test_the_wire_of_answers_does_not_matter(wire: str) -> None:
+    """A wire that has no place for tools has none for answers with tools; the prompt is a chat's all the same."""
+    server = Server("vllm", {"/v1/chat/completions/render": "think_chat_render"})
+    with Client(
+        provider="vllm",
+        wire=wire,
+        on_unsupported="raise",
+        defaults={"return_token_ids": True},
+        http_client=httpx.Client(transport=httpx.MockTransport(server)),
+    ) as client:
+        client.render(model="m", messages=CHAT, tools=TOOLS, seed=1)
+    assert server.body() == {"model": "m", "messages": CHAT, "tools": TOOLS}
+
+
+def test_ids_are_a_prompt_already() -> None:
+    server = Server("vllm", {})
+    with pytest.raises(InvalidRequestError, match="ids are a prompt already"):
+        server.ask("sync", "render", ChatRequest(model="m", input_ids=[1, 2]))
     assert server.requests == []
 
 
