@@ -17,7 +17,9 @@ from nxlog.turn import Evidence, Sampling, ToolCallStatus, TopColumns, TurnToken
 from nxlog.turn_check import check_turn, ends_with_stop_token, ids_of_records, records_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from msgspec import Raw
 
     from nxlog._records import TokenLogprob
     from nxlog.request import ChatRequest, ToolCall
@@ -143,7 +145,7 @@ class _Top(msgspec.Struct, gc=False):
     token_id: int | None = None
 
 
-_decode_tops = msgspec.json.Decoder(list[_Top] | None).decode
+_decode_tops: Callable[[Raw], list[_Top] | None] = msgspec.json.Decoder(list[_Top] | None).decode
 _NONE = (EMPTY, NULL)
 
 
@@ -197,7 +199,7 @@ _OPTIONS = ("top_k", "min_p", "repetition_penalty")
 def _sampling(sent: ChatRequest) -> Sampling:
     options = sent.provider_options or {}
     # SGLang and vLLM's native routes have a table of them.
-    table = {**options, **(options.get("sampling_params") or {})}
+    table: dict[str, Any] = {**options, **(options.get("sampling_params") or {})}
     known: dict[str, Any] = {name: value for name in _OPTIONS if isinstance(value := table.get(name), int | float)}
     return Sampling(
         temperature=sent.temperature,

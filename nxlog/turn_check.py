@@ -11,7 +11,7 @@ import math
 import re
 from itertools import chain
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nxlog.spans import TokenSpan
     from nxlog.turn import TurnTokenData
 
-    Decode = Callable[[Sequence[int]], str]
+    Decode = Callable[[list[int]], str]
 
 ROUNDING = 1e-6
 """A logprob of a certain token may come out a little above 0 in single precision."""
@@ -294,9 +294,9 @@ def _escaped(text: str) -> str:
 
 def _leaves(value: object) -> Iterator[str]:
     if isinstance(value, dict):
-        yield from chain.from_iterable(map(_leaves, value.values()))
+        yield from chain.from_iterable(map(_leaves, cast("dict[str, object]", value).values()))
     elif isinstance(value, list):
-        yield from chain.from_iterable(map(_leaves, value))
+        yield from chain.from_iterable(map(_leaves, cast("list[object]", value)))
     else:
         yield value if isinstance(value, str) else msgspec.json.encode(value).decode()
 

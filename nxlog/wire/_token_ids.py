@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -15,7 +16,7 @@ from nxlog.turn import WeightVersion
 from nxlog.wire._tuple_records import decode_records, items_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _decode_ids = msgspec.json.Decoder(list[int]).decode
 
@@ -30,7 +31,7 @@ class _Place(msgspec.Struct, gc=False):
     decoded_token: str | None = None
 
 
-_decode_places = msgspec.json.Decoder(dict[int, _Place] | None).decode
+_decode_places: Callable[[Raw], dict[int, _Place] | None] = msgspec.json.Decoder(dict[int, _Place] | None).decode
 
 
 def ids_of(value: Raw) -> list[int] | None:
@@ -59,10 +60,9 @@ def prompt_logprobs_of_maps(value: Raw, ids: Sequence[int] | None) -> LogprobsDa
 
 
 def _of_map(value: Raw, token_id: int | None) -> TokenLogprob:
-    try:
+    places: dict[int, _Place] = {}
+    with contextlib.suppress(*BROKEN):
         places = _decode_places(value) or {}
-    except BROKEN:
-        places = {}
     if token_id is None:
         token_id = next(iter(places), None)
     here = places.get(cast("int", token_id), _Place())
