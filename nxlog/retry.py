@@ -202,8 +202,13 @@ class RetryPolicy:
         wish = response.headers.get("x-should-retry") if response.status >= 400 else None
         return response.status in RETRY_STATUSES if wish not in ("true", "false") else wish == "true"
 
-    def _delay(self, attempt: int, response: Head | None) -> float:
-        asked = None if response is None else retry_after(response.headers)
+    def delay(self, attempt: int, asked: float | None = None) -> float:
+        """Seconds to wait behind an attempt, from 1; infinity where no further one is to be made.
+
+        Args:
+            attempt: the number of the attempt that failed.
+            asked: how long the server asked to wait.
+        """
         if asked is not None:
             return asked if asked <= self.max_delay else math.inf
         # The exponent is bounded so that a long policy does not overflow a float.
@@ -217,7 +222,8 @@ class RetryPolicy:
             return self._again(*_outcome(state))
 
         def wait(state: RetryCallState) -> float:
-            return self._delay(state.attempt_number, _outcome(state)[0])
+            response = _outcome(state)[0]
+            return self.delay(state.attempt_number, None if response is None else retry_after(response.headers))
 
         def stop(state: RetryCallState) -> bool:
             pause = state.upcoming_sleep
