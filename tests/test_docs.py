@@ -201,7 +201,8 @@ def run_python(fence: Fence, module: types.ModuleType) -> None:
     with contextlib.redirect_stdout(out):
         exec(code, namespace)
         for name, value in list(namespace.items()):
-            if before.get(name) is not value and inspect.iscoroutinefunction(value):
+            own = inspect.iscoroutinefunction(value) and value.__module__ == module.__name__  # not an imported one
+            if before.get(name) is not value and own:
                 run_async(fence, value)
     said = "".join(re.findall(r"^[ \t]*#> ?(.*\n)", fence.code, re.MULTILINE)).replace("\\\n", "")
     if said:

@@ -90,14 +90,24 @@ def write_tiny_gguf(
     return path
 
 
-def train_vocabulary(corpus: str = CORPUS, *, size: int = 352, across_words: bool = False) -> Vocabulary:
-    """Every byte is a token; the most frequent pairs of the corpus are merged on top of that."""
+def train_vocabulary(
+    corpus: str = CORPUS, *, size: int = 352, across_words: bool = False, ascii_only: bool = False
+) -> Vocabulary:
+    """Every byte is a token; the most frequent pairs of the corpus are merged on top of that.
+
+    With ASCII only, no token is a part of a character.
+    """
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    if ascii_only:
+        # Bytes that can be printed stand for themselves; U+0100 to U+0121 stand for the other ones below 0x80.
+        alphabet = [character for character in alphabet if not 0x7F <= ord(character) < 0x100 and character <= "\u0121"]
+        corpus = "".join(character for character in corpus if character.isascii())
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=not across_words)
     trainer = trainers.BpeTrainer(
         vocab_size=size,
         special_tokens=CONTROL,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        initial_alphabet=sorted(alphabet),
         show_progress=False,
     )
     tokenizer.train_from_iterator([corpus] * 4, trainer)
