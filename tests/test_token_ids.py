@@ -7,6 +7,7 @@ in the shapes of their sources. For requests that a server refuses the client is
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from nxlog import (
     WarningCode,
     accumulate,
 )
+from nxlog.registry import CapabilityStatus, Requirement
 from nxlog.turn import WeightVersion
 from nxlog.wire import get_wire
 from tests.fault_server import FaultServer, Received, response
@@ -427,3 +429,31 @@ def test_a_format_that_is_asked_for_in_words_needs_words() -> None:
         reply = client.chat(model="m", input_ids=[5, 6], response_format={"type": "json_object"})
     assert "response_format" in [warning.parameter for warning in reply.warnings]
     assert told(server.requests[0]) == {"model": "m", "prompt": [5, 6]}
+
+
+# -- the page --------------------------------------------------------------------------------------------------------
+
+COLUMNS = ("token_ids", "token_ids_in", "prompt_logprobs", "logprob_token_ids", "stop_token_ids")
+PROVIDERS = {"vLLM": "vllm", "SGLang": "sglang", "llama.cpp": "llamacpp", "TGI": "tgi"}
+
+
+def test_the_table_of_the_page_is_what_is_claimed() -> None:
+    page = (FIXTURES.parent / "docs" / "turns.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\S+) `([a-z-]+)` \| (.*) \|$", page, re.MULTILINE)
+    assert len(rows) == 9
+    for name, wire, cells in rows:
+        provider = PROVIDERS[name]
+        with Client(provider=provider, wire=wire, base_url="http://127.0.0.1:9/v1") as client:
+            target = client._config.target("m")  # pyright: ignore
+        for claim_name, said in zip(COLUMNS, cells.split(" | "), strict=True):
+            claim = target.capabilities.claim(claim_name)
+            lacked = claim_name in target.lacks
+            if said == "-":
+                assert lacked or not claim.supported, (name, wire, claim_name)
+            elif said == "tried":
+                assert not lacked, (name, wire, claim_name)
+                assert claim.value is CapabilityStatus.UNKNOWN, (name, wire, claim_name)
+            else:
+                assert not lacked, (name, wire, claim_name)
+                assert claim.supported, (name, wire, claim_name)
+                assert (Requirement.UNARY in claim.requires) is (said == "whole replies"), (name, wire, claim_name)
