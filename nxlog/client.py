@@ -61,7 +61,7 @@ class Client:
         registry: providers and capabilities other than the built-in ones.
         variables: the parts of the provider's address that differ by account, such as ``{"region": "us-east-1"}``.
         verdicts: what servers have shown of themselves, to share it with other clients and processes.
-        defaults: fields for every request that does not say them itself: ``{"logprobs": True, "top_logprobs": 5}``.
+        defaults: fields of every chat request that does not say them: ``{"logprobs": True, "top_logprobs": 5}``.
         telemetry: who observes the calls, such as a ``nxlog.telemetry.Telemetry``; by default whoever
             ``nxlog.telemetry.instrument()`` made, if it was called.
 

@@ -38,7 +38,13 @@ ROUNDING = 1e-6
 ENDS = frozenset({"stop", "tool_calls"})
 """Finish reasons of a turn that the model ended."""
 
-_END = re.compile(r"\s*(<\|[^|<>\s]{1,64}\|>|<\uff5c[^\uff5c]{1,64}\uff5c>|</s>|<eos>|<end_of_\w+>|<\w+_end>)?\s*")
+# Markers of tool calls and of their sections look the same, and end no turn.
+_END = re.compile(
+    r"\s*(?:<\|(?![^|]*tool)[^|<>\s]{1,64}\|>|<\uff5c(?![^\uff5c]*tool)[^\uff5c]{1,64}\uff5c>"
+    r"|</s>|<eos>|<end_of_\w+>|<\w+_end>|\[EO[ST]\])?\s*"
+)
+
+_MARKS = re.compile(r"(?:\s|<[^<>\s]{1,64}>|\[/?[A-Z_]{2,32}\])*")
 
 
 def check_turn(turn: TurnTokenData, choice: Choice | None = None, *, decode: Decode | None = None) -> TurnCheck:
@@ -238,10 +244,29 @@ def _texts(turn: TurnTokenData, choice: Choice, texts: list[str]) -> Iterator[Tu
     if not any(texts):
         return
     spelled = "".join(texts)
-    plain = spelled == choice.text or (turn.stop_token_included is True and spelled == choice.text + texts[-1])
-    if choice.reasoning or choice.refusal or choice.tool_calls or not plain:
+    end = texts[-1] if turn.stop_token_included is True else ""
+    if not _is_one_after_the_other(choice, spelled, end):
         by_text = turn.finish_reason in ENDS and turn.stop_token_included is None
         yield from _located(choice, spelled, cut=by_text or isinstance(turn.stop_reason, str))
+
+
+def _is_one_after_the_other(choice: Choice, spelled: str, end: str) -> bool:
+    """Whether the texts follow one another with nothing but markers between them, which decides nearly every turn."""
+    position, gaps = 0, [""]
+    for text in (choice.reasoning, choice.text, choice.refusal):
+        if text:
+            at = spelled.find(text, position)
+            if at < 0:
+                return False
+            gaps.append(spelled[position:at])
+            position = at + len(text)
+    rest = spelled[position:]
+    if choice.tool_calls:
+        if not all(_is_there(call, rest) for call in choice.tool_calls):
+            return False
+    elif rest != end:
+        gaps.append(rest)
+    return all(_MARKS.fullmatch(gap) for gap in gaps)
 
 
 def _located(choice: Choice, spelled: str, *, cut: bool) -> Iterator[TurnFinding]:
@@ -334,9 +359,9 @@ def ends_with_stop_token(
     texts = texts_of(records)
     if len(texts) != len(ids) or not any(texts):
         return None
-    spelled = "".join(texts)
-    if _END.fullmatch(texts[-1]) is not None and not (texts[-1] and not texts[-1].strip() and text.endswith(texts[-1])):
+    spelled, last = "".join(texts), texts[-1]
+    if not last or (last.strip() and _END.fullmatch(last)):
         return True
     if any(spelled.endswith(word) for word in stop):
         return None  # a text ended it, which may have no token of its own
-    return spelled == text + texts[-1]
+    return bool(last.strip()) and spelled == text + last

@@ -309,8 +309,9 @@ def test_a_tool_call_that_the_tokens_do_not_spell() -> None:
     assert codes(taken_apart(tokens, tool_calls=[CALL])) == (CheckCode.SPANS,)
 
 
-def test_a_tool_call_without_the_end_of_the_turn() -> None:
-    tokens = ["<tool_call>", '{"name": "add", "arguments": {"a": 1, "b": "Paris"}}', "</tool_call>"]
+@pytest.mark.parametrize("last", ["</tool_call>", "<|tool_calls_section_end|>", "}", "\n"])
+def test_a_tool_call_without_the_end_of_the_turn(last: str) -> None:
+    tokens = ["<tool_call>", '{"name": "add", "arguments": {"a": 1, "b": "Paris"}}', last]
     assert codes(taken_apart(tokens, tool_calls=[CALL])) == (CheckCode.STOP_TOKEN,)
 
 
