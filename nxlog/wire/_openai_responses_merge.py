@@ -237,7 +237,8 @@ class Merger:
     @property
     def warnings(self) -> list[ParameterWarning]:
         """What was wrong with the stream."""
-        return [*self.numbers.warnings(), *_contradictions(sum(group.contradicted for group in self._groups))]
+        contradicted = [group for group in self._groups if group.contradicted or group not in self._kept]
+        return [*self.numbers.warnings(), *_contradictions(len(contradicted))]
 
     def add(self, event: Event) -> bool:
         """Take an event in, unless it is one that came before; whether it is new."""
@@ -330,12 +331,15 @@ class Merger:
         self._groups.append(group)
         return group
 
+    @property
+    def _kept(self) -> list[_Group]:
+        """What belongs to the response. A kind that the whole response has nothing of is not lost with it."""
+        kinds = {group.kind for group in self._whole}
+        return [group for group in self._groups if group in self._whole or group.kind not in kinds]
+
     def response(self) -> ResponsesReply:
         """The response so far; whole, once the stream has ended."""
-        kinds = {group.kind for group in self._whole}
-        # What the whole response has nothing of is not lost with it.
-        groups = [group for group in self._groups if group in self._whole or group.kind not in kinds]
-        ordered = sorted(groups, key=lambda group: -1 if group.index is None else group.index)
+        ordered = sorted(self._kept, key=lambda group: -1 if group.index is None else group.index)
         items = [item for group in ordered if (item := group.build()) is not None]
         return separated(with_output(self._response, items))
 

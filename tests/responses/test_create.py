@@ -283,6 +283,15 @@ def test_what_cannot_be_proven_stays_where_it_was(mode: str) -> None:
     assert len(reply.logprobs) == 3
 
 
+def test_what_stands_before_the_reasoning_belongs_to_nobody(mode: str) -> None:
+    """D-08: so nothing is divided."""
+    thought = {"type": "reasoning", "id": "rs", "content": [{"type": "reasoning_text", "text": "hm"}]}
+    records = [record("zzz", -1.0), record("hm", -1.0), record("</think>", -1.0), record("b", -2.0)]
+    reply, _ = create(mode, answer(body(thought, message(text("b", records)))), logprobs=True)
+    assert reply.output[0].logprobs is None
+    assert [token.token for token in reply.logprobs] == ["zzz", "hm", "</think>", "b"]
+
+
 def test_an_answer_that_is_all_reasoning(mode: str) -> None:
     """D-10: without a text vLLM sends no message, so all records are lost, which is said."""
     reply, _ = create(mode, recorded("vllm/think_09_reasoning_responses"), top_logprobs=2)

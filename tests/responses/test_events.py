@@ -270,6 +270,17 @@ def test_an_end_that_says_something_else(said: str, records: list[Json] | None) 
     assert (reply.text, tokens(reply), codes) == ("ab", ["a", "b"], ["contradicted"])
 
 
+def test_an_item_that_the_end_does_not_know() -> None:
+    """D-18: the last event has one message for two; its text is not doubled, and it is said."""
+    _, reply, codes = decode(
+        created(),
+        delta("a", EXACT[0], item_id="m1", output_index=0),
+        delta("b", EXACT[1], item_id="m2", output_index=1),
+        completed(message(text("ab", EXACT), id="m1")),
+    )
+    assert (reply.text, tokens(reply), codes) == ("ab", ["a", "b"], ["contradicted"])
+
+
 def test_what_is_left_of_a_stream_that_breaks() -> None:
     decoder = EventDecoder()
     list(decoder.feed(sse(created(), delta("a", EXACT[0]))))

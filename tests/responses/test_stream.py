@@ -129,9 +129,10 @@ def test_an_error_in_a_stream_is_raised(mode: str) -> None:
 @every_mode
 def test_a_connection_that_breaks_ends_a_response_that_is_not_in_the_background(mode: str) -> None:
     """D-20: nothing else can be known of it."""
-    script = [chunked_head(), chunk(sse(created(), delta("a", EXACT[0]))), CLOSE]
+    broken = [chunked_head(), chunk(sse(*numbered(created(), delta("a", EXACT[0])))), CLOSE]
+    # A server that would answer is not asked.
     with pytest.raises(NetworkError):
-        read(mode, script, logprobs=True)
+        read(mode, broken, answer(body(message(text("ab", EXACT)))), logprobs=True)
     with pytest.raises(IncompleteStreamError, match="before the answer did"):
         read(mode, stream(sse(created(), delta("a", EXACT[0]))), logprobs=True)
 
@@ -321,18 +322,36 @@ def test_a_reply_knows_what_it_was_asked_for(mode: str) -> None:
             model="m", input="x", top_logprobs=30, background=True, previous_response_id="resp_0"
         )
         first = getattr(first, "inner", first)
-        return first, await client.responses.retrieve(first)
+        later = await client.responses.retrieve(first)
+        later = getattr(later, "inner", later)
+        return first, later, await client.responses.retrieve(later)
 
     with FaultServer(*script) as server:
-        first, later = run(mode, ask, provider="vllm", base_url=f"{server.url}/v1", retries=0)
+        first, later, last = run(mode, ask, provider="vllm", base_url=f"{server.url}/v1", retries=0)
         assert server.requests[1].target == "/v1/responses/resp_1?include%5B%5D=message.output_text.logprobs"
-    later = getattr(later, "inner", later)
     assert [warning.code.value for warning in first.warnings] == ["clamped"]
     assert [warning.code.value for warning in later.warnings] == ["clamped", "fewer_records", "fewer_alternatives"]
     assert (later.delivery.requested, later.delivery.lost) == (True, 3)
+    assert last.warnings == later.warnings
 
 
 def test_both_clients_have_the_same_api() -> None:
     names = {name for name in dir(Client(provider="vllm").responses) if not name.startswith("_")}
     assert names == {name for name in dir(AsyncClient(provider="vllm").responses) if not name.startswith("_")}
     assert names == {"create", "stream", "resume", "retrieve", "wait", "cancel", "delete", "input_items"}
+
+
+@every_mode
+def test_questions_are_logged_as_what_they_are(mode: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Without the query, and without the words of an answer."""
+
+    async def ask(client: Any) -> Any:
+        reply = await client.responses.create(model="m", input="x", logprobs=True)
+        return await client.responses.retrieve(getattr(reply, "inner", reply))
+
+    with caplog.at_level("DEBUG", logger="nxlog"), FaultServer(answer(body(message(text("secret words"))))) as server:
+        run(mode, ask, provider="vllm", base_url=f"{server.url}/v1", retries=0)
+    lines = [record.getMessage() for record in caplog.records]
+    asked = [line.rpartition(": 200")[0] for line in lines if "://" in line]
+    assert asked == [f"POST {server.url}/v1/responses", f"GET {server.url}/v1/responses/resp_1"]
+    assert "secret words" not in caplog.text
