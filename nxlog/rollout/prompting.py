@@ -31,7 +31,7 @@ class Prompter(Protocol):
         """The request for the next turn."""
         ...
 
-    def read(self, turn: TurnTokenData) -> TurnTokenData:
+    def read(self, turn: TurnTokenData, conversation: Conversation) -> TurnTokenData:
         """What came, understood."""
         ...
 
@@ -55,8 +55,9 @@ class MessagePrompter:
         said = {**_ASKED, **self.fields, **conversation.task.request, "messages": conversation.messages}
         return as_request(None, said, ChatRequest)
 
-    def read(self, turn: TurnTokenData) -> TurnTokenData:
+    def read(self, turn: TurnTokenData, conversation: Conversation) -> TurnTokenData:
         """What came, as it is."""
+        del conversation
         return turn
 
 
@@ -74,9 +75,8 @@ class TokenPrompter:
     renderer: Renderer
     tool_format: ToolFormat | str | None = None
 
-    @property
-    def _tools(self) -> Sequence[Any] | None:
-        return self.fields.get("tools") or None
+    def _tools(self, conversation: Conversation) -> Sequence[Any] | None:
+        return {**self.fields, **conversation.task.request}.get("tools") or None
 
     def request(self, conversation: Conversation) -> ChatRequest:
         """The request for the next turn.
@@ -96,12 +96,13 @@ class TokenPrompter:
             if found.ids is not None:
                 return found.ids.tolist()
             conversation.report.rendered_anew[str(conversation.turns)] = found.reason or ""
-        return self.renderer.render(conversation.messages, tools=self._tools).token_ids.tolist()
+        rendered = self.renderer.render(conversation.messages, tools=self._tools(conversation))
+        return rendered.token_ids.tolist()
 
     def _bridge(self, conversation: Conversation) -> Bridge:
-        return self.renderer.bridge(*conversation.ids, conversation.replies, self._tools)
+        return self.renderer.bridge(*conversation.ids, conversation.replies, self._tools(conversation))
 
-    def read(self, turn: TurnTokenData) -> TurnTokenData:
+    def read(self, turn: TurnTokenData, conversation: Conversation) -> TurnTokenData:
         """What came, with its text, which servers of ids need not send, and the calls in it."""
         ids = turn.output_ids
         stops = self.renderer.stop_ids
@@ -111,10 +112,12 @@ class TokenPrompter:
         known = ids if ids and has_all_ids(turn) else None
         if self.tool_format is None:
             return turn if known is None else replace(turn, content=self._decode(known))
+        # A call's id is that of no other in the conversation.
+        options: Any = {"tools": self._tools(conversation), "id_prefix": f"call_{conversation.turns}_"}
         if known is None:
-            parsed = parse_tool_calls(turn.content or "", self.tool_format, tools=self._tools)
+            parsed = parse_tool_calls(turn.content or "", self.tool_format, **options)
         else:
-            parsed = parse_tool_call_ids(known, self.renderer, self.tool_format, tools=self._tools)
+            parsed = parse_tool_call_ids(known, self.renderer, self.tool_format, **options)
         return replace(
             turn,
             content=parsed.content,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import anyio
 import anyio.lowlevel
 
-from nxlog.errors import NxlogError
+from nxlog.errors import InvalidRequestError, NxlogError
 from nxlog.retry import RetryPolicy
 from nxlog.rollout.conversation import Conversation
 from nxlog.rollout.pausing import PATIENT, is_hopeless, is_too_long
@@ -116,6 +116,7 @@ async def rollout(  # noqa: PLR0913 - what a job is made of
     Raises:
         NxlogError: the key, the address, the model or the request is wrong, or too much failed. What was done is kept.
     """
+    _check(request, max_turns=max_turns, concurrency=concurrency)
     part = Shard.of(shard)
     prefixes = PrefixPolicy(policy)
     decode = None if renderer is None else renderer.decode
@@ -149,6 +150,14 @@ async def rollout(  # noqa: PLR0913 - what a job is made of
     finally:
         store.close()
     return Rollout(run.tally, run.failures, where, [RolloutResult.of(found) for found in memory.trajectories])
+
+
+def _check(request: Mapping[str, Any], **counts: int) -> None:
+    for name, count in counts.items():
+        if count < 1:
+            raise InvalidRequestError(f"{name}: must be 1 or more, got {count}", param=name)
+    if own := [name for name in ("messages", "input_ids") if name in request]:
+        raise InvalidRequestError(f"request: {own[0]} come from the tasks", param="request")
 
 
 def rollout_sync(client: AsyncClient, tasks: Iterable[TaskLike], **options: Any) -> Rollout:
@@ -251,14 +260,15 @@ class _Run:
             await self._turn(conversation)
 
     def _would_go_on(self, last: TurnTokenData) -> bool:
-        return bool(last.tool_calls) or self.environment is not None
+        return bool(last.tool_calls and self.tools) or self.environment is not None
 
     async def _turn(self, conversation: Conversation) -> None:
         """Have the model speak."""
         report, number = conversation.report, conversation.turns
+        given = conversation.task.request.get("seed", self.seed)
 
         def seed(part: int) -> int | None:
-            return None if self.seed is None else int(digest(self.seed, conversation.id, number, part)[:7], 16)
+            return None if given is None else int(digest(given, conversation.id, number, part)[:7], 16)
 
         before = (report.retries, report.pauses)
         try:
@@ -266,7 +276,7 @@ class _Run:
         finally:
             self.tally.retries += report.retries - before[0]
             self.tally.pauses += report.pauses - before[1]
-        conversation.add(self.prompter.read(turn))
+        conversation.add(self.prompter.read(turn, conversation))
         self.store.write(conversation.trajectory)
         sampled = len(turn.output_ids or ())
         report.turns += 1

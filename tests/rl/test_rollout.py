@@ -409,6 +409,23 @@ async def test_replies_are_texts_of_others(renderer: Renderer) -> None:
         await run(server, renderer, environment=lambda _: [{"role": "assistant", "content": "I am the model"}])
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("options", [{"concurrency": 0}, {"max_turns": 0}, {"request": {"messages": []}}], ids=str)
+async def test_options_that_cannot_be_are_refused(renderer: Renderer, options: dict[str, Any]) -> None:
+    with FaultServer(whole) as server, pytest.raises(InvalidRequestError):
+        await run(server, renderer, **options)
+    assert not server.requests
+
+
+@pytest.mark.anyio
+async def test_a_task_may_have_fields_of_its_own(renderer: Renderer) -> None:
+    with FaultServer(whole) as server:
+        await run(server, renderer, [{"prompt": "Hello", "request": {"max_tokens": 3, "seed": 4}}, "Hello"])
+    bodies = sorted(asked(server), key=lambda body: body["n_predict"])
+    assert [body["n_predict"] for body in bodies] == [3, 12]
+    assert ["seed" in body for body in bodies] == [True, False]
+
+
 def test_code_that_is_not_async(renderer: Renderer) -> None:
     with FaultServer(whole) as server:
         found = rollout_sync(client_of(server), ["Hello"], request=REQUEST, renderer=renderer, retries=QUICK)
@@ -463,6 +480,7 @@ async def test_calls_are_read_out_of_ids(renderer: Renderer) -> None:
     assert (first.content, first.finish_reason) == ("So.", "tool_calls")
     assert [(call.name, call.arguments) for call in first.tool_calls] == [("add", '{"a": 2}')]
     assert result.trajectory.steps[2].turn.content == "3"
+    assert first.tool_calls[0].id.startswith("call_0_")
     # The ids of the call are in the next prompt as they were sampled, and the result behind them.
     prompt = second.prompt_ids.tolist()
     assert prompt[: len(first.prompt_ids) + len(spoken)] == [*first.prompt_ids, *spoken]

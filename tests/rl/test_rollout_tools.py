@@ -120,6 +120,8 @@ async def test_one_function_may_take_every_call() -> None:
 async def test_calls_that_nobody_answers_end_it() -> None:
     result, _ = await play(calling(("add", {"a": 2})))
     assert result.report.ended is Ended.DONE
+    result, _ = await play(calling(("add", {"a": 2})), max_turns=1)
+    assert result.report.ended is Ended.DONE
     result, _ = await play(calling(("add", {})), tools={"add": lambda: 1}, max_turns=1)
     assert (result.report.ended, result.report.tool_calls) == (Ended.MAX_TURNS, 0)
 
