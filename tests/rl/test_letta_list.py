@@ -77,13 +77,14 @@ def test_c_01_fields_for_every_request_of_a_client() -> None:
     assert reply.choices[0].token_ids == FIRST.ids
 
 
-def test_c_01_of_the_asynchronous_client_too() -> None:
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_c_01_of_the_asynchronous_client_too(backend: str) -> None:
     async def ask(url: str) -> ChatResponse:
         async with AsyncClient(provider="vllm", base_url=url, defaults=DEFAULTS) as client:
             return await client.chat(**FIELDS)
 
     with FaultServer(response(200, vllm(FIRST))) as server:
-        assert anyio.run(ask, server.url + "/v1").turn.trainable
+        assert anyio.run(ask, server.url + "/v1", backend=backend).turn.trainable
 
 
 @pytest.mark.parametrize(
