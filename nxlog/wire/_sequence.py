@@ -16,7 +16,8 @@ class Numbers:
         self.last: int | None = last
         self._seen: dict[int, int] = {}
         self._known = -1 if last is None else last
-        self._missing: list[range] = []
+        self._first_missing: int | None = None
+        self._lost = 0
         self._repeated = 0
 
     def resume(self) -> None:
@@ -35,7 +36,8 @@ class Numbers:
             # The same number for something else is a mistake in counting, and the event is kept.
             return again != self._seen[number]
         if self.last is not None and number > self.last + 1:
-            self._missing.append(range(self.last + 1, number))
+            self._first_missing = self.last + 1 if self._first_missing is None else self._first_missing
+            self._lost += number - self.last - 1
         self.last = number
         return True
 

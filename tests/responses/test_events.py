@@ -159,6 +159,7 @@ def test_a_reasoning_may_be_announced_as_text() -> None:
         ([5, 6, 7, 8], [], "ab"),
         ([None] * 4, [], "ab"),
         ([0, 1, 3, 4], ["events_lost"], "ab"),
+        ([0, 1, 10**30, 10**30 + 1], ["events_lost"], "ab"),
         # The same number for something else: both are kept.
         ([0, 1, 1, 2], ["events_repeated"], "ab"),
         ([0, 0, 0, 0], ["events_repeated"], "ab"),
