@@ -44,12 +44,10 @@ class Numbers:
     def warnings(self) -> list[ParameterWarning]:
         """What was wrong with the numbers."""
         found: list[ParameterWarning] = []
-        if self._missing:
-            lost, first = sum(map(len, self._missing)), self._missing[0]
-            message = (
-                f"{lost} events of the stream are missing, from number {first.start} on; what only they had is lost"
-            )
-            found.append(_warning(WarningCode.EVENTS_LOST, message, lost))
+        if self._lost:
+            place = f"from number {self._first_missing} on"
+            message = f"{self._lost} events of the stream are missing, {place}, with what only they had"
+            found.append(_warning(WarningCode.EVENTS_LOST, message, self._lost))
         if self._repeated:
             message = f"{self._repeated} events of the stream came with a number that was there before"
             found.append(_warning(WarningCode.EVENTS_REPEATED, message, self._repeated))
