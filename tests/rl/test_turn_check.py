@@ -8,6 +8,7 @@ model's tokenizer: the tests say which of them it is.
 from __future__ import annotations
 
 import dataclasses
+import json
 from array import array
 from dataclasses import replace
 
@@ -274,8 +275,6 @@ def taken_apart(tokens: list[str], **message: object) -> TurnTokenData:
             }
         ]
     }
-    import json  # noqa: PLC0415 - for this helper only
-
     return get_wire("openai-chat").decode(json.dumps(reply).encode()).turn
 
 
@@ -322,3 +321,43 @@ def test_reasoning_is_found_or_said_to_be_missing() -> None:
     assert CheckCode.TEXT in codes(taken_apart(tokens, content="Five.", reasoning="two and two"))
     hidden = taken_apart(tokens, content="Four.")
     assert codes(hidden) == (CheckCode.SPANS,)  # the server keeps its reasoning to itself
+
+
+# -- nonsense --------------------------------------------------------------------------------------------------------
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["7", "version", "start"]), inner),
+    max_leaves=5,
+)
+KEYS = {
+    "vllm": [
+        "prompt_token_ids",
+        "prompt_logprobs",
+        "metadata",
+        "sglext",
+        "token_ids",
+        "stop_reason",
+        "weight_versions",
+    ],
+    "llamacpp": ["response_token_ids", "matched_stop", "prompt_token_ids", "meta_info"],
+    "sglang": ["output_ids", "weight_version", "weight_versions", "input_token_logprobs", "input_top_logprobs"],
+}
+
+
+@servers
+@fuzzed
+@given(answer=answers(), data=st.data())
+def test_whatever_a_server_says_of_ids_a_turn_is_made_and_kept(
+    server: str, answer: Sampled, data: st.DataObject
+) -> None:
+    write, wire = SERVERS[server]
+    body = json.loads(write(answer))
+    for name in data.draw(st.sets(st.sampled_from(KEYS[server]), min_size=1)):
+        for holder in (body, *body.get("choices", ()), *filter(None, [body.get("meta_info")])):
+            holder[name] = data.draw(JSON_VALUES)
+    turn = get_wire(wire).decode(json.dumps(body).encode()).turn
+    assert TurnTokenData.load(json.loads(json.dumps(turn.dump(), allow_nan=False))) == turn
+    if turn.trainable:
+        assert turn.output_ids is not None
+        assert turn.output_ids.tolist() == answer.ids
