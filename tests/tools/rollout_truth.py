@@ -2,8 +2,9 @@
 
 ``python -m tests.tools.rollout_truth BASE_URL MODEL FOLDER`` runs them on a vLLM (``--enable-scale-out``) that serves
 the weights in FOLDER as 32-bit floats, scores every trainable turn again with torch and transformers on those weights,
-and counts what a client that keeps texts would have lost. Its output is in docs/rollout.md. The tests do the same with
-llama.cpp and NumPy.
+and counts what a client that keeps texts would have lost. While ids are sent the server is paused several times and
+aborts what it is answering (its environment must have ``VLLM_SERVER_DEV_MODE=1``). The output is in docs/rollout.md.
+The tests do the same with llama.cpp and NumPy.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import argparse
 import math
 import operator
 import re
+import urllib.request
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.to_thread
 
 from nxlog import AsyncClient
 from nxlog.distribution import Distribution
@@ -121,10 +124,27 @@ def torch_scorer(folder: str) -> Callable[[Sequence[int], int], Sequence[float]]
 
 
 async def _ask(base_url: str, model: str, renderer: Renderer, ids: str, messages: str) -> None:
-    async with AsyncClient(provider="vllm", base_url=base_url, wire="vllm-generate", retries=0) as client:
+    by_ids = AsyncClient(provider="vllm", base_url=base_url, wire="vllm-generate", retries=0)
+    async with by_ids as client, anyio.create_task_group() as group:
+        group.start_soon(_pause, base_url.removesuffix("/v1"))
         await run(client, model, renderer, path=ids, concurrency=8)
+        group.cancel_scope.cancel()
     async with AsyncClient(provider="vllm", base_url=base_url, retries=0) as client:
         await run(client, model, None, path=messages, concurrency=8)
+
+
+async def _pause(server: str) -> None:
+    """Pause the server again and again, as if it got new weights."""
+    while True:
+        await anyio.sleep(10)
+        with anyio.CancelScope(shield=True):
+            for path in ("/pause?mode=abort", "/resume"):
+                await anyio.to_thread.run_sync(_post, server + path)
+                await anyio.sleep(2)
+
+
+def _post(url: str) -> None:
+    urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=60).close()
 
 
 def _tell(title: str, path: str, score: Callable[[Sequence[int], int], Sequence[float]]) -> None:
@@ -132,6 +152,8 @@ def _tell(title: str, path: str, score: Callable[[Sequence[int], int], Sequence[
     checks = [step.check for result in read_rollouts(path) for step in result.trajectory.steps if step.check]
     later = [check for check in checks if check.position]
     print(f"{title}: {found.turns} trainable turns, {len(found.untrainable)} others")
+    parts = [step.turn.parts for result in read_rollouts(path) for step in result.trajectory.steps if step.turn.parts]
+    print(f"  turns that the server aborted and that went on: {len(parts)}")
     print(f"  scored again: {found.tokens} tokens, largest difference {found.worst:.1e}")
     print(f"  raw at temperature 1: {found.raw} tokens, importance ratios at most {found.worst_ratio:.1e} from 1")
     print(f"  prompts that depart from the ids before them: {sum(not check.ok for check in later)} of {len(later)}")
