@@ -75,12 +75,17 @@ def later_call(
     return call
 
 
-def id_of(response: ResponsesReply | str) -> str:
+def id_of(response: object) -> str:
     """The id of a response.
 
     Raises:
-        InvalidRequestError: it has none.
+        InvalidRequestError: it has none, or is no response.
     """
+    if not isinstance(response, str | ResponsesReply):
+        kind = type(response).__name__
+        raise InvalidRequestError(
+            f"response_id: give a ResponsesReply or its id, not a value of type {kind}", param="response_id"
+        )
     found = response if isinstance(response, str) else response.id
     if not found:
         raise InvalidRequestError("response_id: the response has no id", param="response_id")

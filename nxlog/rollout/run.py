@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import anyio
 import anyio.lowlevel
 
+from nxlog.client import AsyncClient
 from nxlog.errors import InvalidRequestError, NxlogError
 from nxlog.retry import RetryPolicy
 from nxlog.rollout.conversation import Conversation
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from nxlog.client import AsyncClient
     from nxlog.rendering import Renderer, ToolFormat
     from nxlog.rollout.progress import Show
     from nxlog.rollout.prompting import Prompter
@@ -116,6 +116,7 @@ async def rollout(  # noqa: PLR0913 - what a job is made of
     Raises:
         NxlogError: the key, the address, the model or the request is wrong, or too much failed. What was done is kept.
     """
+    _check_client(client)
     _check(request, max_turns=max_turns, concurrency=concurrency)
     part = Shard.of(shard)
     prefixes = PrefixPolicy(policy)
@@ -152,6 +153,11 @@ async def rollout(  # noqa: PLR0913 - what a job is made of
     return Rollout(run.tally, run.failures, where, [RolloutResult.of(found) for found in memory.trajectories])
 
 
+def _check_client(client: object) -> None:
+    if not isinstance(client, AsyncClient):
+        raise InvalidRequestError(f"client: must be an AsyncClient, got {type(client).__name__}", param="client")
+
+
 def _check(request: Mapping[str, Any], **counts: int) -> None:
     for name, count in counts.items():
         if count < 1:
@@ -166,6 +172,7 @@ def rollout_sync(client: AsyncClient, tasks: Iterable[TaskLike], **options: Any)
     Raises:
         NxlogError: see ``rollout``.
     """
+    _check_client(client)
 
     async def run() -> Rollout:
         async with client:

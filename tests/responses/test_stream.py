@@ -310,6 +310,16 @@ def test_an_id_alone_needs_a_provider(mode: str) -> None:
 
 
 @every_mode
+@pytest.mark.parametrize("response", [None, 5, ""])
+def test_what_is_no_response_is_refused(mode: str, response: Any) -> None:
+    async def ask(client: Any) -> Any:
+        return await client.responses.retrieve(response, model="vllm/m")
+
+    with pytest.raises(InvalidRequestError, match="response_id"):
+        run(mode, ask)
+
+
+@every_mode
 def test_a_reply_knows_what_it_was_asked_for(mode: str) -> None:
     """Retrieved later, it is checked against that; what was said before is said once."""
     script = [

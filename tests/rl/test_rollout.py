@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from nxlog import AsyncClient
+from nxlog import AsyncClient, Client
 from nxlog.errors import (
     AuthenticationError,
     InvalidRequestError,
@@ -486,3 +486,12 @@ async def test_calls_are_read_out_of_ids(renderer: Renderer) -> None:
     assert prompt[: len(first.prompt_ids) + len(spoken)] == [*first.prompt_ids, *spoken]
     assert "3" in renderer.decode(prompt[len(first.prompt_ids) + len(spoken) :])
     assert "tools" not in asked(server)[0]
+
+
+def test_a_client_that_cannot_wait_is_refused() -> None:
+    with (
+        Client(provider="vllm", base_url="http://127.0.0.1:1/v1") as client,
+        pytest.raises(InvalidRequestError) as error,
+    ):
+        rollout_sync(cast("AsyncClient", client), ["Hello"], request={"model": "m"})
+    assert error.value.param == "client"
