@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import socket
@@ -13,6 +14,12 @@ from hypothesis import settings
 # How long an example takes says something of the machine, and nothing of the code.
 settings.register_profile("nxlog", deadline=None)
 settings.load_profile("nxlog")
+
+
+def pytest_collection_finish() -> None:
+    # What thousands of tests are made of stays, and need not be walked again by every collection.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=["asyncio", "trio"])
