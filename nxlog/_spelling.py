@@ -30,11 +30,17 @@ class Atom(NamedTuple):
     end: int
 
 
+def spelled_bytes(record: TokenLogprob) -> bytes:
+    """What a record says that its token spells: its bytes, else those of its text; nothing where that is an id."""
+    known = _bytes(record)
+    return record.token.encode(errors="replace") if known is None else known
+
+
 def readings_of(records: Sequence[TokenLogprob]) -> list[Reading]:
     """What the records may spell; the first is what they say."""
     held = [_bytes(record) for record in records]
     texts = [record.token for record in records]
-    plain = [text.encode(errors="replace") if known is None else known for known, text in zip(held, texts, strict=True)]
+    plain = [spelled_bytes(record) for record in records]
     readings = [Reading(plain)]
     if any(known is None and not text.isascii() for known, text in zip(held, texts, strict=True)):
         single = [_one_byte_each(text) if known is None else known for known, text in zip(held, texts, strict=True)]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from nxlog import _json
+from nxlog._spelling import spelled_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -102,7 +102,7 @@ def align(
         reasoning: the text of the reasoning, where it has no records of its own.
         tool_names: names of the functions that were called, whose calls may be among the records.
     """
-    pieces = [_piece(token) for token in records]
+    pieces = [spelled_bytes(token) for token in records]
     wanted = text.encode("utf-8", "replace")
     if not any(pieces) and (wanted or not pieces):
         return Alignment(AlignmentKind.UNKNOWN)
@@ -137,7 +137,7 @@ def spells(records: Sequence[TokenLogprob], text: str) -> bool:
 
 def could_merge(records: Sequence[TokenLogprob], short: int) -> bool:
     """Whether so many tokens may be in the records of others: characters of several bytes, each one record."""
-    pieces = [_piece(token) for token in records]
+    pieces = [spelled_bytes(token) for token in records]
     return 0 < short <= sum(len(piece) - 1 for piece in pieces if piece and not piece.isascii())
 
 
@@ -146,7 +146,7 @@ def count_duplicates(records: Sequence[TokenLogprob], text: str) -> int:
     wanted, position, found = text.encode("utf-8", "replace"), 0, 0
     seen: set[tuple[bytes, float | None]] = set()
     for token in records:
-        piece = _piece(token)
+        piece = spelled_bytes(token)
         if piece and wanted.startswith(piece, position):
             position += len(piece)
         elif piece and (piece, token.logprob) in seen:
@@ -155,15 +155,6 @@ def count_duplicates(records: Sequence[TokenLogprob], text: str) -> int:
             return 0
         seen.add((piece, token.logprob))
     return found if position == len(wanted) else 0
-
-
-def _piece(token: TokenLogprob) -> bytes:
-    held, text = token.bytes, token.token.encode("utf-8", "replace")
-    if held is not None and held != text:
-        return held
-    if _json.placeholder_id(token.token) is not None:
-        return b""  # an id in place of a text says nothing
-    return text
 
 
 def _is_cut(spelled: bytes, text: str) -> bool:

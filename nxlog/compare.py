@@ -11,7 +11,9 @@ import warnings
 from array import array
 from typing import TYPE_CHECKING, Literal
 
+from nxlog._spelling import spelled_bytes
 from nxlog.distribution import Distribution
+from nxlog.measures import is_usable
 from nxlog.warnings import ParameterWarningCategory
 
 if TYPE_CHECKING:
@@ -94,12 +96,7 @@ def _check_tokens(new: Sequence[TokenLogprob], old: Sequence[TokenLogprob]) -> N
 def _is_same(a: TokenLogprob, b: TokenLogprob) -> bool:
     if a.token_id is not None and b.token_id is not None:
         return a.token_id == b.token_id
-    return _spelled(a) == _spelled(b)
-
-
-def _spelled(token: TokenLogprob) -> bytes:
-    held = token.bytes
-    return token.token.encode("utf-8", "replace") if held is None else held
+    return spelled_bytes(a) == spelled_bytes(b)
 
 
 def _named(token: TokenLogprob) -> str:
@@ -107,6 +104,6 @@ def _named(token: TokenLogprob) -> str:
 
 
 def _difference(a: TokenLogprob, b: TokenLogprob) -> float:
-    if a.logprob is None or b.logprob is None or a.is_masked or b.is_masked:
+    if a.logprob is None or b.logprob is None or not (is_usable(a) and is_usable(b)):
         return math.nan
     return a.logprob - b.logprob

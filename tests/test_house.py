@@ -62,7 +62,8 @@ ALLOWED: dict[str, set[str]] = {
     "_gate": TYPES | {"registry", "verdicts"},
     "parameter_adapter": TYPES | {"registry", "_gate", "verdicts"},
     "delivery": TYPES,
-    "compare": TYPES,
+    "measures": TYPES,
+    "compare": TYPES | {"measures"},
     "accumulate": TYPES,
     "retry": TYPES | {"http"},
     "http": TYPES | {"http"},
@@ -77,7 +78,7 @@ ALLOWED: dict[str, set[str]] = {
     "local": {"local", "errors"},
     "migrate": {"migrate"},
     "rendering": TYPES | {"rendering"},
-    "testing": TYPES | {"testing", "http", "registry", "auth", "call", "client", "streams"},
+    "testing": TYPES | {"testing", "measures", "http", "registry", "auth", "call", "client", "streams"},
     "probe": TYPES
     | {"probe", "call", "registry", "wire", "http", "retry", "auth", "local", "_config", "_address", "_drive"},
     "trajectory": {"trajectory", "turn", "errors"},

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nxlog.cli.color import shade
-from nxlog.measures import is_usable
+from nxlog.measures import is_usable, perplexity, sequence_logprob
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,13 +31,8 @@ class Certainty(NamedTuple):
     used: int
     mean: float | None
     """Mean of the sampled tokens' logprobs; None when none can be used."""
-
-    @property
-    def perplexity(self) -> float | None:
-        """``exp(-mean)``."""
-        if self.mean is None:
-            return None
-        return math.inf if self.mean < -700 else math.exp(-self.mean)
+    perplexity: float | None
+    """``exp(-mean)``."""
 
 
 def answer_tokens(reply: ChatResponse) -> Sequence[TokenLogprob]:
@@ -49,8 +44,9 @@ def answer_tokens(reply: ChatResponse) -> Sequence[TokenLogprob]:
 
 def certainty(tokens: Sequence[TokenLogprob]) -> Certainty:
     """Mean logprob over the tokens that have one."""
-    values = [token.logprob for token in tokens if token.logprob is not None and is_usable(token)]
-    return Certainty(len(tokens), len(values), math.fsum(values) / len(values) if values else None)
+    used = [token for token in tokens if is_usable(token)]
+    total = sequence_logprob(used)
+    return Certainty(len(tokens), len(used), None if total is None else total / len(used), perplexity(used))
 
 
 def least_certain(tokens: Sequence[TokenLogprob], count: int) -> list[tuple[int, TokenLogprob]]:

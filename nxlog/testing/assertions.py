@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from nxlog.alignment import AlignmentKind
+from nxlog.measures import is_usable, perplexity
 from nxlog.response import ChatResponse
 from nxlog.streams import AsyncStream, Stream
 from nxlog.warnings import WarningCode, WarningSeverity
@@ -83,7 +84,7 @@ def assert_confident(
     doubtful = [
         (position, token)
         for position, token in enumerate(records)
-        if (unknown == "fail" if _is_unknown(token) else (token.probability or 0.0) < at_least)
+        if ((token.probability or 0.0) < at_least if is_usable(token) else unknown == "fail")
     ]
     if doubtful:
         what = f"{len(doubtful)} of {len(records)} tokens are not as likely as {at_least:g} in {_named(response)}"
@@ -111,20 +112,19 @@ def assert_perplexity_below(
     """
     response = _response(reply)
     records = list(enumerate(_records(response, channel)))
-    missing = [(position, token) for position, token in records if _is_unknown(token)]
+    missing = [(position, token) for position, token in records if not is_usable(token)]
     if missing and unknown == "fail":
         what = (
             f"{len(missing)} of {len(records)} tokens have no logprob, so no perplexity is known of {_named(response)}"
         )
         raise AssertionError(_with_tokens(what, missing))
-    known = [(position, token) for position, token in records if not _is_unknown(token)]
+    known = [(position, token) for position, token in records if is_usable(token)]
     if not known:
         raise AssertionError(f"no token has a logprob in {_named(response)}")
-    mean = -math.fsum(token.logprob or 0.0 for _, token in known) / len(known)
-    perplexity = math.exp(mean) if mean < 700 else math.inf
-    if not perplexity < limit:
+    found = perplexity(token for _, token in known) or math.inf
+    if not found < limit:
         least = sorted(known, key=lambda pair: pair[1].logprob or 0.0)
-        what = f"perplexity {perplexity:.4g} over {len(known)} tokens is not below {limit:g} in {_named(response)}"
+        what = f"perplexity {found:.4g} over {len(known)} tokens is not below {limit:g} in {_named(response)}"
         raise AssertionError(_with_tokens(f"{what}; least likely", least))
 
 
@@ -152,10 +152,6 @@ def _is_loss(warning: ParameterWarning, allow: Collection[WarningCode | str]) ->
     harmless = warning.severity is WarningSeverity.INFO and warning.code is WarningCode.FEWER_RECORDS
     # Whether the records are the text is asked of the report, for every channel.
     return not harmless and warning.code not in {WarningCode.MIGRATION, WarningCode.MISALIGNED}
-
-
-def _is_unknown(token: TokenLogprob) -> bool:
-    return token.logprob is None or math.isnan(token.logprob) or token.is_masked
 
 
 def _misaligned(part: ChannelDelivery) -> str | None:
