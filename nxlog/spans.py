@@ -121,9 +121,9 @@ def token_spans(choice: Choice) -> list[TokenSpan]:
         if name == "content":
             # What has no records of its own has them here, if anywhere.
             texts = [own["reasoning"]] * (not data.reasoning) + [own["content"]] + [own["refusal"]] * (not data.refusal)
-            found += align(records, [*texts, *calls], names=names, ended=choice.finish_reason not in {None, "length"})
+            found += locate(records, [*texts, *calls], names=names, ended=choice.finish_reason not in {None, "length"})
         else:
-            found += align(records, [own[name]], records_of=name)
+            found += locate(records, [own[name]], records_of=name)
     return found
 
 
@@ -139,7 +139,7 @@ def tokens_in(choice: Choice, channel: SpanChannel) -> list[TokenLogprob]:
     return [held[name][index] for name, index in places]
 
 
-def align(
+def locate(
     records: Sequence[TokenLogprob],
     texts: Iterable[ChannelText],
     *,

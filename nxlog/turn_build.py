@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from dataclasses import replace
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
@@ -75,13 +76,7 @@ def turn_of(
         endpoint=endpoint,
         evidence=Evidence.NATIVE_IDS if native else Evidence.WIRE_TEXT,
     )
-    return checked(turn, choice, decode)
-
-
-def checked(turn: TurnTokenData, choice: Choice | None, decode: Decode | None) -> TurnTokenData:
-    """The turn with what was found."""
-    object.__setattr__(turn, "checks", check_turn(turn, choice, decode=decode))
-    return turn
+    return replace(turn, checks=check_turn(turn, choice, decode=decode))
 
 
 def require_trainable(turn: TurnTokenData) -> TurnTokenData:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nxlog import Choice, LogprobsData, TokenLogprob, ToolCall
 from nxlog.request import FunctionCall
-from nxlog.spans import ChannelText, align
+from nxlog.spans import ChannelText, locate
 from tests.test_spans import check
 
 # Without markers, and without the characters that stand for something lost.
@@ -85,7 +85,7 @@ SMALL = st.text("ab é\ufffd\U0010ffff<", max_size=6)
 def test_what_does_not_fit_breaks_nothing(
     records: list[TokenLogprob], text: str, reasoning: str, arguments: str
 ) -> None:
-    spans = align(
+    spans = locate(
         records,
         [ChannelText("reasoning", reasoning), ChannelText("content", text), ChannelText("tool_call", arguments, 0)],
         names=["a"],

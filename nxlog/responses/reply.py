@@ -21,7 +21,7 @@ from nxlog.responses.items import (
     Reasoning,
     Refusal,
 )
-from nxlog.spans import ChannelText, align
+from nxlog.spans import ChannelText, locate
 from nxlog.warnings import ParameterWarning
 
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ def separated(reply: ResponsesReply) -> ResponsesReply:
         return reply
     (at, thought), (item, part, text) = thoughts[0], held[0]
     records = text.logprobs or []
-    border = _border(align(records, [ChannelText("reasoning", thought.text), ChannelText("content", text.text)]))
+    border = _border(locate(records, [ChannelText("reasoning", thought.text), ChannelText("content", text.text)]))
     if border is None:
         return reply
     output = with_text(reply.output, item, part, text.model_copy(update={"logprobs": records[border:]}))

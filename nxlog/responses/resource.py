@@ -12,7 +12,7 @@ from nxlog.responses import calls, jobs
 from nxlog.responses.jobs import Poll
 from nxlog.responses.request import ResponsesRequest
 from nxlog.responses.stream import AsyncResponsesStream, ResponsesStream
-from nxlog.responses.watchdog import Watchdog
+from nxlog.responses.watchdog import DEFAULT_WATCHDOG, Watchdog
 from nxlog.warnings import emit
 from nxlog.wire._openai_responses_reply import NAME
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from nxlog.responses.reply import ResponsesReply
 
 DEFAULT_POLL = Poll()
-DEFAULT_WATCHDOG = Watchdog()
 
 
 class _Resource:

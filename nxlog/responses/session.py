@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 from nxlog._drive import adrive, drive
 from nxlog.errors import InvalidRequestError
 from nxlog.responses.conversation import Conversation
-from nxlog.responses.watchdog import Watchdog
+from nxlog.responses.watchdog import DEFAULT_WATCHDOG
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from nxlog.responses.request import ResponsesRequest
     from nxlog.responses.resource import AsyncResponses, Responses
     from nxlog.responses.stream import AsyncResponsesStream, ResponsesStream
+    from nxlog.responses.watchdog import Watchdog
     from nxlog.warnings import ParameterWarning
-
-DEFAULT_WATCHDOG = Watchdog()
 
 StreamT = TypeVar("StreamT", "ResponsesStream", "AsyncResponsesStream")
 

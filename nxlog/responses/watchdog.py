@@ -47,6 +47,9 @@ class Watchdog:
                 raise InvalidRequestError(f"watchdog: {name} must be more than 0 seconds, or None", param="watchdog")
 
 
+DEFAULT_WATCHDOG = Watchdog()
+
+
 class Recovery:
     """The troubles of one stream."""
 
